@@ -1,0 +1,1 @@
+"""Speed of imkernels and its rivals, measured side by side: ``python -m benchmarks``."""

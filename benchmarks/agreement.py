@@ -1,0 +1,76 @@
+"""What a case must give, and how far the result of a side may be from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks import reference
+from benchmarks.cases import Case
+from benchmarks.reference import Array
+
+Arrays = tuple[Array, ...]
+Expected = Callable[[Case, Arrays], Arrays]
+
+
+class DisagreementError(AssertionError):
+    """A side computes something else than the reference."""
+
+
+def expected(case: Case, inputs: Arrays) -> Arrays:
+    """Return the reference results of `case` for its inputs."""
+    match case.function, inputs:
+        case ("median_filter" | "box_blur") as function, (image,):
+            plane = getattr(reference, function)
+            if not case.interleaved:
+                return (plane(image, case.size),)
+            return (np.stack([plane(channel, case.size) for channel in np.moveaxis(image, -1, 0)], axis=-1),)
+        case "correlate", (image, kernel):
+            return (reference.correlate(image, kernel),)
+        case "max_pool_with_argmax", (image,):
+            return reference.max_pool_with_argmax(image, case.size, case.stride, case.padding)
+        case "max_pool_backward", (grad, argmax):
+            return (reference.max_pool_backward(grad, argmax, case.shape),)
+    raise ValueError(f"no reference for {case.name}")
+
+
+def check(case: Case, inputs: Arrays, wanted: Arrays, found: Arrays, *, interior: bool, mean_error: int) -> None:
+    """Raise a `DisagreementError` where what was found differs from what is wanted by more than is allowed.
+
+    Order filters, pooling and argmax agree exactly, means of integers up to `mean_error`, sums of floats up to the
+    rounding of their additions. `interior` leaves out the pixels whose window reaches over the border.
+    """
+    for want, got in zip(wanted, found, strict=True):
+        if (want.shape, want.dtype) != (got.shape, got.dtype):
+            raise DisagreementError(f"is {got.dtype}{got.shape}, not {want.dtype}{want.shape}")
+        exact = np.float64 if want.dtype.kind == "f" else np.int64
+        difference = np.abs(got.astype(exact) - want)
+        outside = ~(difference <= _allowed(case, inputs, want, mean_error))  # so that NaN is outside too
+        if interior:
+            outside = _interior(outside, case)
+        if outside.any():
+            first = tuple(int(index) for index in np.argwhere(outside)[0])
+            part = "interior" if interior else "result"
+            raise DisagreementError(f"{outside.sum()} values differ, the first at {first} of the {part}")
+
+
+def _allowed(case: Case, inputs: Arrays, want: Array, mean_error: int) -> Any:
+    epsilon = float(np.finfo(want.dtype).eps) if want.dtype.kind == "f" else 0.0
+    match case.function:
+        case "box_blur":  # two passes of K additions; the images have no negative values
+            return 2 * case.size * epsilon * want if epsilon else mean_error
+        case "correlate":  # K*K additions
+            image, kernel = inputs
+            return case.size**2 * epsilon * float(np.abs(image).max() * np.abs(kernel).sum())
+        case _:
+            return 0
+
+
+def _interior(array: Array, case: Case) -> Array:
+    halo = case.size // 2
+    cut = [slice(None)] * array.ndim
+    for axis in case.axes:
+        cut[axis] = slice(halo, array.shape[axis] - halo)
+    return array[tuple(cut)]

@@ -1,0 +1,136 @@
+"""What is measured: every case once, and the builder of its input.
+
+A case says nothing about who computes it (`benchmarks.rivals`) nor what must come out (`benchmarks.agreement`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import import_module
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks import reference
+from benchmarks.reference import Array
+
+PLANE = (2048, 2048)
+COLOUR = (2048, 2048, 3)
+FEATURE_MAPS = (8, 64, 112, 112)
+SMALL = (32, 32)
+
+# Odd extents, so that the quick run also checks the heads and tails of rows.
+QUICK_SHAPES = {PLANE: (119, 307), COLOUR: (119, 307, 3), FEATURE_MAPS: (2, 8, 57, 57), SMALL: SMALL}
+
+# From the grey levels 0..255 to the range of the dtype. int64 stays below 2**53, where SciPy's median is exact.
+GREY_SCALE = {"uint8": 1, "uint16": 257, "float32": 1, "int64": 2**32}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the results table: a function, its parameters and its input."""
+
+    function: str  # of imkernels
+    size: int  # K, the side of the square window or kernel
+    dtype: str  # of the image; the kernel of a correlation and the gradient of a pooling have the same
+    shape: tuple[int, ...] = PLANE  # of the image; in a backward pass, of the image that was pooled
+    image: str = "photograph"  # with sensor noise; or noise, constant, activations (rectified noise)
+    interleaved: bool = False  # (H, W, C); otherwise (..., H, W)
+    stride: int = 1
+    padding: int = 0
+    label: str = ""  # tells apart the cases that agree in function, size and dtype
+
+    @property
+    def name(self) -> str:
+        """The key of the case in tables and result files; the same in a quick run."""
+        return "-".join(filter(None, (self.function, f"k{self.size}{self.label}", self.dtype)))
+
+    @property
+    def axes(self) -> tuple[int, int]:
+        """The window axes of the image."""
+        return (0, 1) if self.interleaved else (-2, -1)
+
+    @property
+    def pixels(self) -> int:
+        """Number of values of the image, which the rate refers to; a colour pixel counts three times."""
+        return prod(self.shape)
+
+
+def select(only: str = "", *, quick: bool = False) -> list[Case]:
+    """Return the cases whose name the regular expression `only` matches somewhere, reduced where `quick`."""
+    cases = [case for case in _cases() if re.search(only, case.name)]
+    return [replace(case, shape=QUICK_SHAPES[case.shape]) for case in cases] if quick else cases
+
+
+def _cases() -> Iterator[Case]:
+    for dtype in ("uint8", "uint16", "float32", "int64"):
+        for size in (3, 5, 7, 11):
+            yield Case("median_filter", size, dtype)
+    for image in ("noise", "constant"):
+        yield Case("median_filter", 7, "uint8", image=image, label=f"-{image}")
+    for size in (3, 5):
+        yield Case("median_filter", size, "uint8", COLOUR, interleaved=True, label="-colour")
+    yield Case("median_filter", 3, "uint8", SMALL, label="-small")
+
+    for dtype in ("uint8", "float32"):
+        for size in (3, 5, 15, 31, 101):
+            yield Case("box_blur", size, dtype)
+    yield Case("box_blur", 5, "uint8", COLOUR, interleaved=True, label="-colour")
+    yield Case("box_blur", 3, "uint8", SMALL, label="-small")
+
+    for size in (3, 5, 7, 11, 15, 31):
+        yield Case("correlate", size, "float32")
+
+    for function in ("max_pool_with_argmax", "max_pool_backward"):
+        for size, stride, padding in ((2, 2, 0), (3, 2, 1), (3, 1, 1)):
+            yield Case(
+                function, size, "float32", FEATURE_MAPS, "activations",
+                stride=stride, padding=padding, label=f"s{stride}p{padding}",
+            )  # fmt: skip
+
+
+def inputs(case: Case) -> tuple[Array, ...]:
+    """Build the arrays that the function of `case` takes, the same in every process."""
+    image = _image(case)
+    match case.function:
+        case "correlate":
+            weights = np.random.default_rng(case.size).normal(size=(case.size, case.size))
+            return image, (weights / np.abs(weights).sum()).astype(case.dtype)
+        case "max_pool_backward":
+            _, argmax = reference.max_pool_with_argmax(image, case.size, case.stride, case.padding)
+            # Whole numbers: their float sums are exact in whatever order a library adds them.
+            return np.random.default_rng(case.size).integers(-8, 9, argmax.shape).astype(case.dtype), argmax
+        case _:
+            return (image,)
+
+
+def _image(case: Case) -> Array:
+    rng = np.random.default_rng(0)
+    match case.image:
+        case "photograph":
+            grey = _photograph(case.shape)
+        case "noise":
+            grey = rng.uniform(0, 255, case.shape)
+        case "constant":
+            grey = np.full(case.shape, 100.0)
+        case "activations":
+            return np.maximum(rng.standard_normal(case.shape, dtype=np.float32), 0)
+        case unknown:
+            raise ValueError(f"case {case.name}: unknown image {unknown!r}")
+    scaled = grey * GREY_SCALE[case.dtype]
+    return (scaled if case.dtype == "float32" else np.rint(scaled)).astype(case.dtype)
+
+
+@lru_cache
+def _photograph(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Resize a photograph to `shape` and add sensor noise, in grey levels 0..255."""
+    skimage: Any = import_module("skimage")  # Any, as its functions have no annotations
+    photograph = skimage.data.camera() if len(shape) == 2 else skimage.data.astronaut()
+    resized = skimage.transform.resize(photograph, shape, order=1, preserve_range=True)
+    noisy: npt.NDArray[np.float64] = resized + np.random.default_rng(0).normal(scale=5.0, size=shape)
+    return noisy.clip(0, 255)

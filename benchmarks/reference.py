@@ -1,0 +1,75 @@
+"""Plain definitions of the measured functions: written for trust, in NumPy, with sums in float64 or int64.
+
+The border is 'reflect', the default of imkernels, which NumPy calls 'symmetric'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+BAND_ROWS = 64  # rows computed at a time, which keeps the windows of a band in the cache
+
+
+def median_filter(image: Array, size: int) -> Array:
+    """Sort every window of a plane and take the middle."""
+    middle = size * size // 2
+    bands = (windows.reshape(-1, size * size) for windows in _bands_of_windows(image, size))
+    return np.concatenate([np.partition(band, middle)[:, middle] for band in bands]).reshape(image.shape)
+
+
+def box_blur(image: Array, size: int) -> Array:
+    """Divide the sum of every window of a plane by the number of its pixels; no half is met, as that number is odd."""
+    integer = image.dtype.kind in "iu"
+    height, width = image.shape
+    padded = np.pad(image, size // 2, mode="symmetric").astype(np.int64 if integer else np.float64)
+    rows = reduce(np.add, (padded[row : row + height] for row in range(size)))
+    mean = reduce(np.add, (rows[:, column : column + width] for column in range(size))) / size**2
+    return (np.rint(mean) if integer else mean).astype(image.dtype)
+
+
+def correlate(image: Array, kernel: Array) -> Array:
+    """Sum the products of kernel and window of a plane."""
+    bands = [
+        reduce(np.add, (weight * windows[..., row, column] for (row, column), weight in np.ndenumerate(kernel)))
+        for windows in _bands_of_windows(image.astype(np.float64), len(kernel))
+    ]
+    return np.concatenate(bands).astype(image.dtype)
+
+
+def max_pool_with_argmax(image: Array, size: int, stride: int, padding: int) -> tuple[Array, Array]:
+    """Take the first maximum of every window and its flat index in the unpadded plane."""
+    height, width = image.shape[-2:]
+    rows = np.arange(0, height + 2 * padding - size + 1, stride)[:, None]
+    columns = np.arange(0, width + 2 * padding - size + 1, stride)
+    margins = [(0, 0)] * (image.ndim - 2) + [(padding, padding)] * 2
+    padded = np.pad(image, margins, constant_values=-np.inf)
+    values = np.full((*image.shape[:-2], len(rows), len(columns)), -np.inf, image.dtype)
+    argmax = np.zeros(values.shape, np.intp)
+    for row, column in np.ndindex(size, size):
+        tap = padded[..., rows + row, columns + column]
+        index = (rows + row - padding) * width + columns + column - padding
+        argmax = np.where(tap > values, index, argmax)
+        values = np.maximum(tap, values)
+    return values, argmax
+
+
+def max_pool_backward(grad: Array, argmax: Array, shape: tuple[int, ...]) -> Array:
+    """Add every gradient to the pixel that was its maximum, in an image of `shape`."""
+    *batch, height, width = shape
+    planes = np.arange(np.prod(batch)).reshape(*batch, 1, 1)
+    pixels = planes * (height * width) + argmax
+    sums = np.bincount(pixels.ravel(), weights=grad.ravel(), minlength=int(np.prod(shape)))
+    return sums.reshape(shape).astype(grad.dtype)
+
+
+def _bands_of_windows(image: Array, size: int) -> Iterator[Array]:
+    padded = np.pad(image, size // 2, mode="symmetric")
+    for start in range(0, image.shape[0], BAND_ROWS):
+        yield np.lib.stride_tricks.sliding_window_view(padded[start : start + BAND_ROWS + size - 1], (size, size))

@@ -1,0 +1,316 @@
+"""The sides of the comparison: imkernels and its rivals, one short adapter per function.
+
+A side is a class whose methods carry the names of the imkernels functions. Such an adapter takes a case and its input
+arrays and returns the `Call` to be timed, or None where the library does not offer the case; a function that a library
+lacks altogether has no adapter. Inputs are converted and outputs allocated here, outside the timer, so that only the
+filter is timed. Where a library has several ways, the adapter takes the fastest that was seen.
+
+Each side is measured in processes of its own and imports its library when it starts, nothing before.
+"""
+# ruff: noqa: D102  an adapter is described by its name, which is that of the function
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import numpy as np
+
+from benchmarks.cases import Case
+from benchmarks.reference import Array
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call to be timed, without arguments, and the border rule that it applies.
+
+    With any rule but "reflect", our default, only the interior is compared; pooling has one rule and keeps "reflect".
+    """
+
+    run: Callable[[], Any]
+    border: str = "reflect"
+
+
+class Side:
+    """A library under measurement, imported and told its number of threads when an object is made."""
+
+    name: ClassVar[str]
+    module: ClassVar[str]
+    install: ClassVar[str] = "pip install '.[bench]'"
+    threaded: ClassVar[bool] = False
+    mean_error: ClassVar[int] = 1
+    """How far another rounding may take its mean of integers from ours, which rounds half to even."""
+
+    def __init__(self, threads: int) -> None: ...
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Tell whether the library is there, without importing it."""
+        return find_spec(cls.module) is not None
+
+    @staticmethod
+    def environment(threads: int) -> dict[str, str]:
+        """Return the environment variables that must be set before the process starts."""
+        return {}
+
+    @property
+    def version(self) -> str:
+        """The version of the imported library."""
+        return str(sys.modules[self.module].__version__)
+
+    @property
+    def isa_level(self) -> str | None:
+        """The instruction-set level in use, where the library tells it."""
+        return None
+
+    def prepare(self, case: Case, inputs: tuple[Array, ...]) -> Call | None:
+        """Return the call that computes `case`, or None where the library does not offer it."""
+        adapter: Callable[..., Call | None] | None = getattr(self, case.function, None)
+        return adapter(case, *inputs) if adapter else None
+
+    def as_array(self, result: Any) -> Array:
+        """Convert one result from the library's own form."""
+        return np.asarray(result)
+
+
+def _axes(case: Case) -> dict[str, Any]:
+    """Return the keyword that ours and SciPy need for interleaved images; a plain image is passed as users do."""
+    return {"axes": case.axes} if case.interleaved else {}
+
+
+class Ours(Side):
+    """imkernels, with `out` given."""
+
+    name = "ours"
+    module = "imkernels"
+    install = "pip install ."
+    threaded = True
+    mean_error = 0
+
+    def __init__(self, threads: int) -> None:
+        import imkernels
+
+        self.imkernels: Any = imkernels
+        self.imkernels.set_workers(threads)
+
+    @staticmethod
+    def environment(threads: int) -> dict[str, str]:
+        return {"IMKERNELS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "spread"}
+
+    @property
+    def isa_level(self) -> str | None:
+        return str(self.imkernels.isa_level())
+
+    def median_filter(self, case: Case, image: Array) -> Call:
+        out = np.empty_like(image)
+        return Call(partial(self.imkernels.median_filter, image, size=case.size, out=out, **_axes(case)))
+
+    def box_blur(self, case: Case, image: Array) -> Call:
+        out = np.empty_like(image)
+        return Call(partial(self.imkernels.box_blur, image, size=case.size, out=out, **_axes(case)))
+
+    def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
+        return Call(partial(self.imkernels.correlate, image, kernel, out=np.empty_like(image)))
+
+    def max_pool_with_argmax(self, case: Case, image: Array) -> Call:
+        window = {"size": case.size, "stride": case.stride, "padding": case.padding}
+        out = tuple(map(np.empty_like, self.imkernels.max_pool_with_argmax(image, **window)))
+        return Call(partial(self.imkernels.max_pool_with_argmax, image, **window, out=out))
+
+    def max_pool_backward(self, case: Case, grad: Array, argmax: Array) -> Call:
+        out = np.empty(case.shape, grad.dtype)
+        return Call(partial(self.imkernels.max_pool_backward, grad, argmax, case.shape[-2:], out=out))
+
+
+class OpenCV(Side):
+    """The cv2 module, with `dst` given."""
+
+    name = "opencv"
+    module = "cv2"
+    threaded = True
+
+    def __init__(self, threads: int) -> None:
+        import cv2
+
+        self.cv2 = cv2
+        cv2.setNumThreads(threads)
+
+    def median_filter(self, case: Case, image: Array) -> Call | None:
+        if case.dtype not in (("uint8", "uint16", "float32") if case.size <= 5 else ("uint8",)):
+            return None
+        return Call(partial(self.cv2.medianBlur, image, case.size, np.empty_like(image)), border="nearest")
+
+    def box_blur(self, case: Case, image: Array) -> Call:
+        window = (case.size, case.size)
+        out = np.empty_like(image)
+        return Call(partial(self.cv2.blur, image, window, dst=out, borderType=self.cv2.BORDER_REFLECT))
+
+    def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
+        out = np.empty_like(image)
+        return Call(partial(self.cv2.filter2D, image, -1, kernel, dst=out, borderType=self.cv2.BORDER_REFLECT))
+
+
+class PyTorch(Side):
+    """PyTorch on the CPU, without autograd; its padding is zeros."""
+
+    name = "pytorch"
+    module = "torch"
+    install = "pip install torch==2.13.0"
+    threaded = True
+
+    def __init__(self, threads: int) -> None:
+        import torch
+
+        self.torch = torch
+        torch.set_num_threads(threads)
+        torch.set_grad_enabled(False)
+
+    @staticmethod
+    def environment(threads: int) -> dict[str, str]:
+        return {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "spread"}
+
+    def box_blur(self, case: Case, image: Array) -> Call | None:
+        if case.dtype != "float32":
+            return None
+        tensor = self.torch.from_numpy(image)[None, None]
+        pool = partial(self.torch.nn.functional.avg_pool2d, stride=1)
+
+        def run() -> Any:  # one pass per axis: a single pass takes K/2 times as long
+            rows = pool(tensor, (1, case.size), padding=(0, case.size // 2))
+            return pool(rows, (case.size, 1), padding=(case.size // 2, 0))[0, 0]
+
+        return Call(run, border="constant")
+
+    def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
+        tensor, weight = (self.torch.from_numpy(array)[None, None] for array in (image, kernel))
+        run = partial(self.torch.nn.functional.conv2d, tensor, weight, padding=case.size // 2)
+        return Call(lambda: run()[0, 0], border="constant")
+
+    def max_pool_with_argmax(self, case: Case, image: Array) -> Call:
+        pool = self.torch.ops.aten.max_pool2d_with_indices
+        arguments = self.torch.from_numpy(image), [case.size] * 2, [case.stride] * 2, [case.padding] * 2
+        values, indices = map(self.torch.empty_like, pool(*arguments))
+        return Call(partial(pool.out, *arguments, out=values, indices=indices))
+
+    def max_pool_backward(self, case: Case, grad: Array, argmax: Array) -> Call:
+        pooled, out = self.torch.empty(case.shape), self.torch.empty(case.shape)  # of `pooled` only the shape counts
+        window = [case.size] * 2, [case.stride] * 2, [case.padding] * 2, [1, 1], False
+        tensors = self.torch.from_numpy(grad), pooled, *window, self.torch.from_numpy(argmax)
+        return Call(partial(self.torch.ops.aten.max_pool2d_with_indices_backward.grad_input, *tensors, grad_input=out))
+
+
+class SciPy(Side):
+    """scipy.ndimage with `output` given, and scipy.signal for large kernels."""
+
+    name = "scipy"
+    module = "scipy"
+    mean_error = 2  # truncates after each axis
+
+    def __init__(self, threads: int) -> None:
+        from scipy import ndimage, signal
+
+        self.ndimage, self.signal = ndimage, signal
+
+    def median_filter(self, case: Case, image: Array) -> Call:
+        out = np.empty_like(image)
+        return Call(partial(self.ndimage.median_filter, image, size=case.size, output=out, **_axes(case)))
+
+    def box_blur(self, case: Case, image: Array) -> Call:
+        out = np.empty_like(image)
+        return Call(partial(self.ndimage.uniform_filter, image, size=case.size, output=out, **_axes(case)))
+
+    def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
+        if case.size >= 7:
+            return Call(partial(self.signal.fftconvolve, image, kernel[::-1, ::-1], mode="same"), border="constant")
+        return Call(partial(self.ndimage.correlate, image, kernel, output=np.empty_like(image)))
+
+
+class SimpleITK(Side):
+    """SimpleITK filter objects on an image made outside the timer."""
+
+    name = "simpleitk"
+    module = "SimpleITK"
+    threaded = True
+
+    def __init__(self, threads: int) -> None:
+        import SimpleITK
+
+        self.itk: Any = SimpleITK
+        self.itk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+
+    def as_array(self, result: Any) -> Array:
+        return np.asarray(self.itk.GetArrayFromImage(result))
+
+    def median_filter(self, case: Case, image: Array) -> Call | None:
+        return self._windowed(self.itk.MedianImageFilter(), case, image)
+
+    def box_blur(self, case: Case, image: Array) -> Call | None:
+        return self._windowed(self.itk.BoxMeanImageFilter(), case, image)
+
+    def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
+        convolution = self.itk.ConvolutionImageFilter() if case.size < 7 else self.itk.FFTConvolutionImageFilter()
+        flipped = np.ascontiguousarray(kernel[::-1, ::-1])
+        images = self.itk.GetImageFromArray(image), self.itk.GetImageFromArray(flipped)
+        return Call(partial(convolution.Execute, *images), border="nearest")
+
+    def _windowed(self, image_filter: Any, case: Case, image: Array) -> Call | None:
+        if case.interleaved:
+            return None
+        image_filter.SetRadius(case.size // 2)
+        return Call(partial(image_filter.Execute, self.itk.GetImageFromArray(image)), border="nearest")
+
+
+class Pillow(Side):
+    """Pillow's ImageFilter, for 8-bit images; its kernels are integers of up to 5x5, so it has no correlation here."""
+
+    name = "pillow"
+    module = "PIL"
+
+    def __init__(self, threads: int) -> None:
+        from PIL import Image, ImageFilter
+
+        self.image, self.filters = Image, ImageFilter
+
+    def median_filter(self, case: Case, image: Array) -> Call | None:
+        return self._filtered(self.filters.MedianFilter(case.size), case, image)
+
+    def box_blur(self, case: Case, image: Array) -> Call | None:
+        return self._filtered(self.filters.BoxBlur(case.size // 2), case, image)
+
+    def _filtered(self, image_filter: Any, case: Case, image: Array) -> Call | None:
+        if case.dtype != "uint8":
+            return None
+        return Call(partial(self.image.fromarray(image).filter, image_filter), border="nearest")
+
+
+class ScikitImage(Side):
+    """The rank filters of scikit-image for 8-bit images, with `out` given; its other median filter is SciPy's."""
+
+    name = "scikit-image"
+    module = "skimage"
+
+    def __init__(self, threads: int) -> None:
+        from skimage.filters import rank
+
+        self.rank = rank
+
+    def median_filter(self, case: Case, image: Array) -> Call | None:
+        return self._ranked(self.rank.median, case, image)
+
+    def box_blur(self, case: Case, image: Array) -> Call | None:
+        return self._ranked(self.rank.mean, case, image)
+
+    def _ranked(self, function: Any, case: Case, image: Array) -> Call | None:
+        if case.dtype != "uint8" or case.interleaved:
+            return None
+        window = np.ones((case.size, case.size), np.uint8)
+        return Call(partial(function, image, window, out=np.empty_like(image)), border="cut off")
+
+
+SIDES: dict[str, type[Side]] = {
+    side.name: side for side in (Ours, OpenCV, PyTorch, SciPy, SimpleITK, Pillow, ScikitImage)
+}

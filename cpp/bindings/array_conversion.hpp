@@ -1,0 +1,68 @@
+// From NumPy arrays to views, with the checks that memory depends on.
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include "bindings/dtype_dispatch.hpp"
+#include "core/array_view.hpp"
+#include "parallel/parallel_for.hpp"
+
+namespace imkernels::bindings {
+
+template <class Byte>
+StackView<Byte> stack_of(const py::array& array, Byte* data) {
+    const py::ssize_t dimensions = array.ndim();
+    require(dimensions >= 2, "an array of at least two dimensions is needed");
+    StackView<Byte> stack;
+    stack.element = element_type(array);
+    stack.first = {data, array.shape(dimensions - 2), array.shape(dimensions - 1), array.strides(dimensions - 2),
+                   array.strides(dimensions - 1)};
+    for (py::ssize_t axis = 0; axis < dimensions - 2; ++axis) {
+        stack.leading.push_back({array.shape(axis), array.strides(axis)});
+    }
+    return stack;
+}
+
+inline ConstStack read_view(const py::array& array) {
+    return stack_of(array, static_cast<const std::byte*>(array.data()));
+}
+
+inline MutableStack write_view(py::array& array) {
+    require(array.writeable(), "out is read-only");
+    return stack_of(array, static_cast<std::byte*>(array.mutable_data()));
+}
+
+/// Kernels pair planes by number: the leading axes of all arrays must be the same.
+inline void require_same_leading(const ConstStack& input, const MutableStack& out) {
+    require(input.leading.size() == out.leading.size(), "input and out have the same number of axes");
+    for (std::size_t axis = 0; axis < out.leading.size(); ++axis) {
+        require(input.leading[axis].extent == out.leading[axis].extent, "input and out have the same leading axes");
+    }
+}
+
+/// An element that stands outside the image, with the element type of `like`, in native byte order.
+inline const std::byte* fill_of(const py::array& fill, Dtype like) {
+    const ElementType element = element_type(fill);
+    require(element.dtype == like && !element.swapped, "fill has the type of the image, in native byte order");
+    require(fill.size() == 1, "fill is one element");
+    return static_cast<const std::byte*>(fill.data());
+}
+
+/// An image axis without pixels has nothing to stand outside of it.
+inline void require_pixels(const ConstStack& image, const MutableStack& out) {
+    const bool outputs = out.planes() > 0 && out.first.rows > 0 && out.first.columns > 0;
+    require(!outputs || (image.first.rows > 0 && image.first.columns > 0), "an empty image has no windows");
+}
+
+/// Runs a kernel with the GIL released; no Python object may be touched in `function`.
+template <class Function>
+void without_gil(Function&& function) {
+    try {
+        const py::gil_scoped_release released;
+        function();
+    } catch (const Interrupted&) {
+        throw py::error_already_set();  // by the handler that the interrupt hook ran
+    }
+}
+
+}  // namespace imkernels::bindings

@@ -1,0 +1,47 @@
+#include "bindings/array_conversion.hpp"
+#include "kernels/order_filter.hpp"
+
+namespace imkernels::bindings {
+
+namespace {
+/// The taps of a boolean array; none for None.
+Footprint footprint_of(const py::object& object, const Window2D& window) {
+    Footprint footprint;
+    if (object.is_none()) {
+        return footprint;
+    }
+    const auto mask = py::cast<py::array_t<bool, py::array::c_style>>(object);
+    require(mask.ndim() == 2 && mask.shape(0) == window.rows.size && mask.shape(1) == window.columns.size,
+            "footprint has the shape of the window");
+    for (index row = 0; row < window.rows.size; ++row) {
+        for (index column = 0; column < window.columns.size; ++column) {
+            if (mask.at(row, column)) {
+                footprint.taps.push_back({row, column});
+            }
+        }
+    }
+    require(!footprint.taps.empty(), "footprint has a true element");
+    return footprint;
+}
+}  // namespace
+
+void register_order_filter(py::module_& module) {
+    module.def(
+        "median_filter",
+        [](const py::array& image, py::array& out, const Window2D& window, const py::object& footprint, bool omit_nan,
+           const py::array& fill, int workers) {
+            const ConstStack source = read_view(image);
+            const MutableStack target = write_view(out);
+            require_same_leading(source, target);
+            require_pixels(source, target);
+            require(window.rows.dilation == 1 && window.columns.dilation == 1, "median_filter: no dilation");
+            const Footprint taps = footprint_of(footprint, window);
+            const std::byte* outside = fill_of(fill, source.element.dtype);
+            const NanPolicy nan = omit_nan ? NanPolicy::omit : NanPolicy::propagate;
+            without_gil([&] { median_filter(source, target, window, taps, nan, outside, workers); });
+        },
+        py::arg("image"), py::arg("out"), py::arg("window"), py::arg("footprint").none(true), py::arg("omit_nan"),
+        py::arg("fill"), py::arg("workers"));
+}
+
+}  // namespace imkernels::bindings

@@ -1,0 +1,54 @@
+// One extension module per instruction-set level: IMKERNELS_MODULE names it, IMKERNELS_LEVEL is its level.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "cpu/isa_level.hpp"
+#include "parallel/parallel_for.hpp"
+#include "parallel/process.hpp"
+
+namespace imkernels::bindings {
+
+namespace py = pybind11;
+
+void register_window(py::module_& module);
+void register_order_filter(py::module_& module);
+void register_box_blur(py::module_& module);
+void register_correlate(py::module_& module);
+void register_max_pool(py::module_& module);
+void register_convert(py::module_& module);
+
+namespace {
+/// Runs pending signal handlers; true if one of them raised (KeyboardInterrupt).
+bool interrupted() {
+    const py::gil_scoped_acquire acquired;
+    return PyErr_CheckSignals() != 0;
+}
+
+py::str compiler() {
+#if defined(__clang__)
+    return "Clang " __clang_version__;
+#elif defined(__GNUC__)
+    return "GCC " __VERSION__;
+#else
+    return "unknown";
+#endif
+}
+}  // namespace
+
+PYBIND11_MODULE(IMKERNELS_MODULE, module, py::mod_gil_not_used()) {
+    watch_forks();
+    set_interrupt_hook(interrupted);
+    module.attr("level") = IMKERNELS_LEVEL;
+    module.attr("compiler") = compiler();
+    module.attr("openmp") = openmp_date();
+    module.def("supported_levels", supported_levels, "Levels that this machine can run, worst first.");
+    module.def("forked", forked, "Whether this process is the child of a fork, where every call runs serially.");
+    register_window(module);
+    register_order_filter(module);
+    register_box_blur(module);
+    register_correlate(module);
+    register_max_pool(module);
+    register_convert(module);
+}
+
+}  // namespace imkernels::bindings

@@ -1,0 +1,86 @@
+// From the type that a kernel computes in to the type of the result: rounded half to even and saturated once;
+// NaN becomes 0 where the result is an integer.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "core/dtype.hpp"
+#include "core/half.hpp"
+#include "core/order_key.hpp"
+
+namespace imkernels {
+
+/// Sums of 64-bit integers, exact.
+__extension__ typedef __int128 int128;
+
+/// Rounds half to even. `value` must be a number.
+constexpr double round_half_even(double value) {
+    constexpr double integers_only = 0x1p52;  // from here on every double is whole
+    constexpr double shift = 0x1.8p52;
+    const double rounded = (value + shift) - shift;
+    return value < integers_only && value > -integers_only ? rounded : value;
+}
+
+template <class Integer>
+Integer saturate(double value) {
+    constexpr double lowest = static_cast<double>(std::numeric_limits<Integer>::min());
+    // One past the largest: a power of two, so exact, where the largest itself may not be.
+    constexpr double beyond = static_cast<double>(std::numeric_limits<Integer>::max() / 2 + 1) * 2;
+    const double whole = round_half_even(value == value ? value : 0.0);
+    const double low = whole < lowest ? lowest : whole;
+    const Integer inside = static_cast<Integer>(low < beyond ? low : lowest);
+    return low < beyond ? inside : std::numeric_limits<Integer>::max();
+}
+
+template <class Integer, class Work>
+Integer saturate_integer(Work value) {
+    constexpr Work zero = 0;
+    using Limits = std::numeric_limits<Integer>;
+    constexpr bool fits_above = std::is_same_v<Work, int128> || sizeof(Work) > sizeof(Integer) ||
+                                (sizeof(Work) == sizeof(Integer) && std::is_signed_v<Work> <= std::is_signed_v<Integer>);
+    if constexpr (std::is_signed_v<Work> && !std::is_signed_v<Integer>) {
+        value = value < zero ? zero : value;
+    } else if constexpr (std::is_signed_v<Work> && sizeof(Work) > sizeof(Integer)) {
+        constexpr Work lowest = static_cast<Work>(Limits::min());
+        value = value < lowest ? lowest : value;
+    }
+    if constexpr (fits_above) {
+        constexpr Work highest = static_cast<Work>(Limits::max());
+        value = value > highest ? highest : value;
+    }
+    return static_cast<Integer>(value);
+}
+
+/// The value of a result of type `To` for a computed `value`.
+template <class To, class Work>
+To to_result(Work value) {
+    if constexpr (std::is_same_v<To, Half>) {
+        if constexpr (std::is_same_v<Work, float>) {
+            return to_half(value);
+        } else {
+            return to_half(static_cast<double>(value));
+        }
+    } else if constexpr (std::is_floating_point_v<To>) {
+        return static_cast<To>(value);
+    } else if constexpr (std::is_floating_point_v<Work>) {
+        return saturate<To>(static_cast<double>(value));
+    } else {
+        return saturate_integer<To>(value);
+    }
+}
+
+/// The number that an element stands for, in a type that a kernel computes in.
+template <class Work, class From>
+Work to_number(From value) {
+    if constexpr (std::is_same_v<From, Bool>) {
+        return static_cast<Work>(value.byte != 0);
+    } else if constexpr (std::is_same_v<From, Half>) {
+        return static_cast<Work>(to_float(value));
+    } else {
+        return static_cast<Work>(value);
+    }
+}
+
+}  // namespace imkernels

@@ -1,0 +1,68 @@
+// Views of array memory: strides are in bytes and may be anything, zero and negative included.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "core/border.hpp"
+#include "core/dtype.hpp"
+
+namespace imkernels {
+
+/// One image plane. `Byte` is `std::byte` where it is written to and `const std::byte` where it is only read.
+template <class Byte>
+struct PlaneView {
+    Byte* data;
+    index rows, columns;
+    index row_stride, column_stride;
+
+    Byte* at(index row, index column) const { return data + row * row_stride + column * column_stride; }
+};
+
+/// A batch of planes `(..., H, W)`: the leading axes loop, the last two are the image.
+template <class Byte>
+struct StackView {
+    struct Axis {
+        index extent, stride;
+    };
+
+    PlaneView<Byte> first;
+    std::vector<Axis> leading;
+    ElementType element;
+
+    index planes() const {
+        index count = 1;
+        for (const Axis& axis : leading) {
+            count *= axis.extent;
+        }
+        return count;
+    }
+
+    /// Plane `number` in C order of the leading axes.
+    PlaneView<Byte> plane(index number) const {
+        PlaneView<Byte> view = first;
+        for (auto axis = leading.rbegin(); axis != leading.rend(); ++axis) {
+            view.data += (number % axis->extent) * axis->stride;
+            number /= axis->extent;
+        }
+        return view;
+    }
+
+    /// Planes that lie interleaved, pixel by pixel (the channels of an (H, W, C) image): 1 where none do.
+    index interleaved() const {
+        constexpr index most = 16;  // beyond it the planes share too few cache lines to be worth one task
+        if (leading.empty() || leading.back().extent < 1 || leading.back().extent > most) {
+            return 1;
+        }
+        const auto magnitude = [](index stride) { return stride < 0 ? -stride : stride; };
+        const index apart = magnitude(leading.back().stride);
+        return apart > 0 && apart < magnitude(first.column_stride) ? leading.back().extent : 1;
+    }
+};
+
+using ConstPlane = PlaneView<const std::byte>;
+using MutablePlane = PlaneView<std::byte>;
+using ConstStack = StackView<const std::byte>;
+using MutableStack = StackView<std::byte>;
+
+}  // namespace imkernels

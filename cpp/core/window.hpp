@@ -1,0 +1,59 @@
+// The geometry of a window on an image, and the rules for extents.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "core/border.hpp"
+
+namespace imkernels {
+
+/// A window along one axis: `size` taps, `dilation` pixels apart, moved by `stride` pixels per output; the first
+/// tap of output 0 lies `before` pixels in front of pixel 0. The Python layer keeps every number below 2^31.
+struct WindowAxis {
+    index size = 1;
+    index stride = 1;
+    index dilation = 1;
+    index before = 0;
+    Border border = Border::constant;
+
+    /// Pixels from the first tap to the last, both counted.
+    constexpr index reach() const { return dilation * (size - 1) + 1; }
+    /// Pixels between the starts of neighbouring windows once those that lie between windows are left out.
+    constexpr index step() const { return std::min(stride, reach()); }
+    /// Pixels that `outputs` neighbouring windows cover, those between windows left out.
+    constexpr index cover(index outputs) const { return (outputs - 1) * step() + reach(); }
+    /// The virtual position of tap `tap` of output `output`.
+    constexpr index position(index output, index tap = 0) const { return output * stride - before + tap * dilation; }
+
+    /// The first tap of output `output` that does not lie before the image.
+    constexpr index first_tap_inside(index output) const {
+        const index start = position(output);
+        return start >= 0 ? 0 : (-start + dilation - 1) / dilation;
+    }
+    /// Whether the windows of all `outputs` have a tap on an axis of `extent` pixels.
+    constexpr bool meets(index extent, index outputs) const {
+        for (index output = 0; output < outputs; ++output) {
+            const index first = first_tap_inside(output);
+            if (first >= size || position(output, first) >= extent) {
+                return false;
+            }
+        }
+        return true;
+    }
+};
+
+struct Window2D {
+    WindowAxis rows;
+    WindowAxis columns;
+
+    constexpr index taps() const { return rows.size * columns.size; }
+};
+
+/// Outputs along an axis of `extent` pixels padded by `before` and `after`; negative where not even one fits.
+constexpr index output_extent(index extent, index before, index after, index reach, index stride) {
+    const index room = extent + before + after - reach;
+    return room < 0 ? -1 : room / stride + 1;
+}
+
+}  // namespace imkernels

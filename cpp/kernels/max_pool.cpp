@@ -1,0 +1,219 @@
+// Max pooling: K_h x K_w compare-and-selects per output, lanes along the outputs.
+//
+// Pixels are compared as integer keys (32 bits, or 64 for 64-bit pixels) in which every NaN is the largest key and the
+// two zeros are one, so that "strictly greater" alone keeps the first maximum and lets the first NaN win. Each output
+// remembers the number of its best tap in a lane as wide as the key. A tap outside the image reads the
+// lowest key, which never is strictly greater; an output starts with its first tap inside the image, so that an
+// outside tap cannot win even where all pixels are lowest. Values are then copied from where the maxima were found.
+#include "kernels/max_pool.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "core/check.hpp"
+#include "rows/row_writer.hpp"
+#include "rows/tile_grid.hpp"
+#include "rows/tile_loader.hpp"
+#include "rows/window_blocks.hpp"
+
+namespace imkernels {
+
+namespace {
+template <class Key>
+void keep_greater(const Key* __restrict tap, Key number, index count, Key* __restrict best, Key* __restrict best_tap) {
+    for (index x = 0; x < count; ++x) {
+        const bool greater = tap[x] > best[x];
+        best[x] = greater ? tap[x] : best[x];
+        best_tap[x] = greater ? number : best_tap[x];
+    }
+}
+
+using CopyElement = void (*)(const std::byte* source, std::byte* target);
+
+/// Copies one element, turned round where the byte orders differ.
+CopyElement element_copier(ElementType from, ElementType to) {
+    return visit_dtype(from.dtype, [&](auto tag) -> CopyElement {
+        using T = typename decltype(tag)::type;
+        if (from.swapped == to.swapped) {
+            return [](const std::byte* source, std::byte* target) { std::memcpy(target, source, sizeof(T)); };
+        }
+        return [](const std::byte* source, std::byte* target) {
+            detail::store_element<T, true>(target, detail::load_element<T, false>(source));
+        };
+    });
+}
+
+template <class Key>
+class MaxPool {
+public:
+    MaxPool(const ConstStack& image, const MutableStack& values, const MutableStack& argmax, const Window2D& window)
+        : image_(image),
+          values_(values),
+          argmax_(argmax),
+          window_(window),
+          cost_(2.0 + 0.2 * static_cast<double>(window.taps())),
+          shape_(choose_tile(values.first.rows, values.first.columns, window, sizeof(Key), cost_)),
+          pitch_(shape_.columns + row_slack),
+          copy_(element_copier(image.element, values.element)) {
+        const ReadRun<Key> read = row_reader<AsMaximumKey, Key>(image.element);
+        require(read != nullptr, "max_pool_with_argmax: no loop for this element type");
+        for (const WindowBlock& block : window_blocks(window, shape_, sizeof(Key))) {
+            loaders_.emplace_back(block.window, shape_.rows, shape_.columns, ColumnLayout::phases, read, lowest);
+            blocks_.push_back(block);
+            buffer_size_ = std::max(buffer_size_, loaders_.back().size());
+        }
+    }
+
+    void run(int workers) const {
+        const std::size_t bytes = Scratch::bytes<Key>(buffer_size_) + 2 * Scratch::bytes<Key>(shape_.rows * pitch_);
+        const TileGrid grid(values_.planes(), values_.first.rows, values_.first.columns, shape_, image_.interleaved());
+        grid.for_each(cost_, bytes, workers, [&](const Tile& tile, Scratch scratch) {
+            Key* buffer = scratch.take<Key>(buffer_size_);
+            Key* best = scratch.take<Key>(shape_.rows * pitch_);
+            Key* best_tap = scratch.take<Key>(shape_.rows * pitch_);
+            start(tile, best, best_tap);
+            for (std::size_t i = 0; i < blocks_.size(); ++i) {
+                loaders_[i].load(image_.plane(tile.plane), tile.row, tile.column, tile.rows, tile.columns, buffer);
+                search(tile, i, buffer, best, best_tap);
+            }
+            for (index y = 0; y < tile.rows; ++y) {
+                deliver(tile, y, best_tap + y * pitch_);
+            }
+        });
+    }
+
+private:
+    static constexpr Key lowest = std::numeric_limits<Key>::min();
+
+    void start(const Tile& tile, Key* best, Key* best_tap) const {
+        std::fill_n(best, tile.rows * pitch_, lowest);
+        for (index y = 0; y < tile.rows; ++y) {
+            const index row = window_.rows.first_tap_inside(tile.row + y) * window_.columns.size;
+            for (index x = 0; x < tile.columns; ++x) {
+                best_tap[y * pitch_ + x] = static_cast<Key>(row + window_.columns.first_tap_inside(tile.column + x));
+            }
+        }
+    }
+
+    void search(const Tile& tile, std::size_t i, const Key* buffer, Key* best, Key* best_tap) const {
+        const WindowBlock& block = blocks_[i];
+        const TileLoader<Key>& loader = loaders_[i];
+        for (index y = 0; y < tile.rows; ++y) {
+            for (index row = 0; row < block.window.rows.size; ++row) {
+                for (index column = 0; column < block.window.columns.size; ++column) {
+                    const index number = (block.row + row) * window_.columns.size + block.column + column;
+                    keep_greater(buffer + y * loader.output_pitch() + loader.tap(row, column), static_cast<Key>(number),
+                                 tile.columns, best + y * pitch_, best_tap + y * pitch_);
+                }
+            }
+        }
+    }
+
+    void deliver(const Tile& tile, index y, const Key* best_tap) const {
+        const ConstPlane source = image_.plane(tile.plane);
+        const MutablePlane values = values_.plane(tile.plane);
+        const MutablePlane argmax = argmax_.plane(tile.plane);
+        for (index x = 0; x < tile.columns; ++x) {
+            const index number = static_cast<index>(best_tap[x]);
+            const index row = window_.rows.position(tile.row + y, number / window_.columns.size);
+            const index column = window_.columns.position(tile.column + x, number % window_.columns.size);
+            copy_(source.at(row, column), values.at(tile.row + y, tile.column + x));
+            const std::int64_t flat = row * source.columns + column;
+            std::memcpy(argmax.at(tile.row + y, tile.column + x), &flat, sizeof(flat));
+        }
+    }
+
+    const ConstStack& image_;
+    const MutableStack& values_;
+    const MutableStack& argmax_;
+    Window2D window_;
+    double cost_;
+    TileShape shape_;
+    index pitch_;
+    CopyElement copy_;
+    std::vector<WindowBlock> blocks_;
+    std::vector<TileLoader<Key>> loaders_;
+    index buffer_size_ = 0;
+};
+
+/// Throws for the first index of the plane that is not one of `pixels`; negative ones are huge as unsigned numbers.
+void check_argmax(const ConstPlane& argmax, const MutablePlane& out) {
+    const auto pixels = static_cast<std::uint64_t>(out.rows) * static_cast<std::uint64_t>(out.columns);
+    for (index row = 0; row < argmax.rows; ++row) {
+        for (index column = 0; column < argmax.columns; ++column) {
+            const auto flat = detail::load_element<std::int64_t, false>(argmax.at(row, column));
+            if (static_cast<std::uint64_t>(flat) >= pixels) {
+                throw std::out_of_range("argmax must hold indices into the plane of " + std::to_string(out.rows) + " x " +
+                                        std::to_string(out.columns) + " pixels, got " + std::to_string(flat));
+            }
+        }
+    }
+}
+
+template <class T>
+void scatter_add(const ConstPlane& grad, const ConstPlane& argmax, const MutablePlane& out) {
+    using Sum = std::conditional_t<std::is_integral_v<T>, std::uint64_t, T>;
+    for (index row = 0; row < out.rows; ++row) {
+        for (index column = 0; column < out.columns; ++column) {
+            detail::store_element<T, false>(out.at(row, column), T{});
+        }
+    }
+    const auto width = static_cast<std::uint64_t>(out.columns);
+    const auto pixels = static_cast<std::uint64_t>(out.rows) * width;
+    for (index row = 0; row < grad.rows; ++row) {
+        for (index column = 0; column < grad.columns; ++column) {
+            const auto flat = detail::load_element<std::uint64_t, false>(argmax.at(row, column));
+            if (flat >= pixels) {
+                continue;  // checked before: somebody has written to argmax since
+            }
+            std::byte* target = out.at(static_cast<index>(flat / width), static_cast<index>(flat % width));
+            const Sum sum = static_cast<Sum>(detail::load_element<T, false>(target)) +
+                            static_cast<Sum>(detail::load_element<T, false>(grad.at(row, column)));
+            detail::store_element<T, false>(target, static_cast<T>(sum));
+        }
+    }
+}
+}  // namespace
+
+void max_pool_with_argmax(const ConstStack& image, const MutableStack& values, const MutableStack& argmax,
+                          const Window2D& window, int workers) {
+    require(values.element.dtype == image.element.dtype, "max_pool_with_argmax: values have the type of the image");
+    require(argmax.element.dtype == Dtype::int64 && !argmax.element.swapped, "max_pool_with_argmax: argmax is int64");
+    require(window.rows.meets(image.first.rows, values.first.rows) &&
+                window.columns.meets(image.first.columns, values.first.columns),
+            "max_pool_with_argmax: every window has a tap inside the image");
+    visit_dtype(image.element.dtype, [&](auto tag) {
+        using Key = std::conditional_t<sizeof(typename decltype(tag)::type) == 8, std::int64_t, std::int32_t>;
+        MaxPool<Key>(image, values, argmax, window).run(workers);
+    });
+}
+
+void max_pool_backward(const ConstStack& grad, const ConstStack& argmax, const MutableStack& out, int workers) {
+    require(grad.element.dtype == out.element.dtype && !grad.element.swapped && !out.element.swapped,
+            "max_pool_backward: grad and out have one type, in native byte order");
+    require(argmax.element.dtype == Dtype::int64 && !argmax.element.swapped, "max_pool_backward: argmax is int64");
+    require(argmax.first.rows == grad.first.rows && argmax.first.columns == grad.first.columns,
+            "max_pool_backward: grad and argmax have one shape");
+    const double cost = static_cast<double>(out.first.rows * out.first.columns) * 0.2 +
+                        static_cast<double>(grad.first.rows * grad.first.columns) * 1.0;
+    visit_dtype(grad.element.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        if constexpr (std::is_arithmetic_v<T>) {
+            // All indices first: a bad one must leave `out` as it was.
+            parallel_for({out.planes(), cost, 0, workers},
+                         [&](index plane, Scratch) { check_argmax(argmax.plane(plane), out.plane(plane)); });
+            parallel_for({out.planes(), cost, 0, workers}, [&](index plane, Scratch) {
+                scatter_add<T>(grad.plane(plane), argmax.plane(plane), out.plane(plane));
+            });
+        } else {
+            require(false, "max_pool_backward: no loop for this element type");
+        }
+    });
+}
+
+}  // namespace imkernels

@@ -1,0 +1,20 @@
+// What the process allows: threads after a fork, thread limits.
+#pragma once
+
+namespace imkernels {
+
+/// Registers the fork handler; called once when the module is loaded.
+void watch_forks();
+
+/// True in every child of a fork and in its children. The OpenMP runtime waits for ever in such a process if
+/// anybody used it before the fork (the copy may be shared with other libraries), so it is not entered there.
+bool forked();
+
+/// Whether a team of `threads` can run. The OpenMP runtime ends the process when it cannot create a thread, so
+/// threads are created and joined here first, once per calling thread and larger team.
+bool team_available(int threads);
+
+/// Date (yyyymm) of the OpenMP standard that the module was built for; 0 without OpenMP.
+int openmp_date();
+
+}  // namespace imkernels

@@ -1,0 +1,98 @@
+// Cutting an output into tiles, and the loop over them.
+//
+// The cut is a function of shapes, element size and cost alone; who computes a tile has no influence on it.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+
+#include "core/array_view.hpp"
+#include "core/window.hpp"
+#include "parallel/parallel_for.hpp"
+
+namespace imkernels {
+
+/// Outputs that are computed together.
+struct Tile {
+    index plane;
+    index row, column;
+    index rows, columns;
+};
+
+struct TileShape {
+    index rows, columns;
+};
+
+/// Bytes of the padded input of a tile. A double: a huge window must not overflow before it is cut.
+inline double buffer_bytes(const Window2D& window, TileShape tile, index bytes) {
+    return static_cast<double>(window.rows.cover(tile.rows)) * static_cast<double>(window.columns.cover(tile.columns)) *
+           static_cast<double>(bytes);
+}
+
+/// A tile size for `window` on an output of `rows` x `columns`: the padded input of a tile, `bytes` per element, stays
+/// within a few hundred KiB, the rows that neighbouring tiles load twice stay few, and a tile with `cost` ns per output
+/// ends soon enough to answer Ctrl-C.
+inline TileShape choose_tile(index rows, index columns, const Window2D& window, index bytes, double cost) {
+    constexpr index wide = 512;
+    constexpr double padded_bytes = 256 * 1024;
+    constexpr double longest = 20e6;  // ns
+    const auto evenly = [](index extent, index most) {
+        const index parts = std::max<index>(1, (extent + most - 1) / most);
+        return std::max<index>(1, (extent + parts - 1) / parts);
+    };
+    const index halo = window.rows.reach() / window.rows.stride;
+    TileShape tile{evenly(rows, std::max<index>(32, 2 * halo)), evenly(columns, wide)};
+    const auto padded = [&] { return buffer_bytes(window, tile, bytes); };
+    while (padded() > padded_bytes && tile.rows > 8) {
+        tile.rows = (tile.rows + 1) / 2;
+    }
+    while (padded() > padded_bytes && tile.columns > 64) {
+        tile.columns = (tile.columns + 1) / 2;
+    }
+    while (static_cast<double>(tile.rows * tile.columns) * cost > longest && tile.rows * tile.columns > 1) {
+        index& longer = tile.rows > 1 ? tile.rows : tile.columns;
+        longer = (longer + 1) / 2;
+    }
+    return tile;
+}
+
+class TileGrid {
+public:
+    /// `interleaved` neighbouring planes share their tiles, so that one task reads and writes their cache lines.
+    TileGrid(index planes, index rows, index columns, TileShape tile, index interleaved)
+        : rows_(rows),
+          columns_(columns),
+          tile_(tile),
+          interleaved_(interleaved),
+          down_((rows + tile.rows - 1) / tile.rows),
+          across_((columns + tile.columns - 1) / tile.columns),
+          tasks_(planes / interleaved * down_ * across_) {}
+
+    /// Calls `body(tile, scratch)` for every tile of every plane; `cost` is in nanoseconds per output.
+    template <class Body>
+    void for_each(double cost, std::size_t scratch_bytes, int workers, Body&& body) const {
+        const double task_cost = cost * static_cast<double>(tile_.rows * tile_.columns * interleaved_);
+        parallel_for({tasks_, task_cost, scratch_bytes, workers}, [&](index task, Scratch scratch) {
+            Tile tile = first_of(task);
+            for (index i = 0; i < interleaved_; ++i, ++tile.plane) {
+                body(std::as_const(tile), scratch);
+            }
+        });
+    }
+
+private:
+    Tile first_of(index task) const {
+        const index row = task / across_ % down_ * tile_.rows;
+        const index column = task % across_ * tile_.columns;
+        return {task / (across_ * down_) * interleaved_, row, column, std::min(tile_.rows, rows_ - row),
+                std::min(tile_.columns, columns_ - column)};
+    }
+
+    index rows_, columns_;
+    TileShape tile_;
+    index interleaved_;
+    index down_, across_;
+    index tasks_;
+};
+
+}  // namespace imkernels

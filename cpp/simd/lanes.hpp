@@ -1,0 +1,44 @@
+// Vectors for leaf loops, as wide as the registers of the level that is compiled (GCC and Clang vector
+// extensions). No kernel names an instruction set; this is the only place that knows a width.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+
+#include "core/border.hpp"
+
+namespace imkernels {
+
+#if defined(__AVX512F__)
+inline constexpr index vector_bytes = 64;
+#elif defined(__AVX__)
+inline constexpr index vector_bytes = 32;
+#else
+inline constexpr index vector_bytes = 16;
+#endif
+
+template <class T>
+struct LanesOf {
+    typedef T type __attribute__((vector_size(vector_bytes)));
+};
+
+/// `lane_count<T>` numbers that are computed with at once.
+template <class T>
+using Lanes = typename LanesOf<T>::type;
+
+template <class T>
+inline constexpr index lane_count = vector_bytes / static_cast<index>(sizeof(T));
+
+template <class T>
+Lanes<T> load_lanes(const T* source) {
+    Lanes<T> lanes;
+    std::memcpy(&lanes, source, sizeof(lanes));
+    return lanes;
+}
+
+template <class T>
+void store_lanes(T* target, Lanes<T> lanes) {
+    std::memcpy(target, &lanes, sizeof(lanes));
+}
+
+}  // namespace imkernels

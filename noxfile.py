@@ -1,0 +1,81 @@
+"""What a developer runs: ``nox --list`` names it all, ``nox -s NAME`` runs one, arguments follow ``--``."""
+
+import os
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_venv = "yes"
+
+QUICK = ("pytest", "-x", "-q", "-m", "not slow")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests."""
+    session.install(".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Run every pre-commit hook but mypy, which has a session of its own."""
+    session.install("--group", "dev")
+    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", env={"SKIP": "mypy"})
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the annotations, and the stub against the compiled module."""
+    session.install("--group", "dev", ".[demo]")
+    session.run("mypy")
+    session.run("stubtest", "imkernels._core", "--mypy-config-file", "pyproject.toml")
+
+
+@nox.session
+def tidy(session: nox.Session) -> None:
+    """Run clang-tidy on the C++ sources."""
+    session.install("--group", "dev")
+    session.run("cmake", "--preset", "tidy", silent=True)
+    session.run("run-clang-tidy.py", "-p", "build/tidy", "-quiet", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("level", ["baseline", "x86-64-v3"])
+def levels(session: nox.Session, level: str) -> None:
+    """Run the quick tests at an instruction-set level below the machine's own."""
+    session.install(".[test]")
+    session.run(*QUICK, *session.posargs, env={"IMKERNELS_ISA": level})
+
+
+@nox.session
+def asan(session: nox.Session) -> None:
+    """Run the quick tests under AddressSanitizer and UndefinedBehaviorSanitizer (GCC)."""
+    session.install(".[test]")
+    # A folder of its own, so that no other build picks these modules up.
+    site = "build/asan-ubsan/site"
+    build = ("build-dir=build/asan-ubsan", "cmake.args=--preset=asan-ubsan", "cmake.build-type=Debug")
+    settings = [f"--config-settings={setting}" for setting in build]
+    session.run("python", "-m", "pip", "install", ".", "--no-deps", "--upgrade", f"--target={site}", *settings)
+    # Python is not instrumented: the runtime has to come first, libstdc++ with it to intercept exceptions.
+    compiler = os.environ.get("CXX", "c++")
+    runtimes = [
+        str(session.run(compiler, f"-print-file-name={library}", external=True, silent=True)).strip()
+        for library in ("libasan.so", "libstdc++.so")
+    ]
+    sanitized = {
+        "PYTHONPATH": site,
+        "LD_PRELOAD": " ".join(runtimes),
+        "PYTHONMALLOC": "malloc",
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    session.run(*QUICK, *session.posargs, env=sanitized)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against the rivals, their results compared first."""
+    session.install(".[bench]")
+    session.run("python", "-m", "benchmarks", *session.posargs)

@@ -1,0 +1,397 @@
+"""From what a person passes to what the compiled kernels take, with errors that teach.
+
+Every check raises with the argument, the rule and the value. C++ checks again what protects memory, and no more.
+"""
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from imkernels import _core
+from imkernels._ufunc import ALL
+
+Array: TypeAlias = NDArray[Any]
+Dtype: TypeAlias = np.dtype[Any]
+Pair: TypeAlias = tuple[int, int]
+Pairs: TypeAlias = tuple[Pair, Pair]
+IntOrPair: TypeAlias = int | Sequence[int]
+Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
+ModeOrPair: TypeAlias = str | Sequence[str]
+Casting: TypeAlias = Literal["no", "equiv", "safe", "same_kind", "unsafe"]
+Axes: TypeAlias = Sequence[int] | None
+
+LARGEST = 2**31 - 1  # of every number of a window: sums and products of them then fit 64 bits
+
+_MODES = {name: name for name in ("reflect", "mirror", "nearest", "wrap", "constant")} | {
+    "grid-mirror": "reflect",
+    "grid-wrap": "wrap",
+    "grid-constant": "constant",
+}
+
+# Arrays that live elsewhere: computing on them here would pull them into memory behind the user's back.
+_ADAPTERS = {
+    "dask": "imkernels.pipeline.dask",
+    "xarray": "xarray.apply_ufunc",
+    "cupy": "cupyx.scipy.ndimage, or cupy.asnumpy",
+    "jax": "numpy.asarray",
+    "jaxlib": "numpy.asarray",
+}
+
+
+# Arrays
+
+
+def as_array(value: ArrayLike, name: str) -> Array:
+    """Return an input as an array, or raise if that would compute, copy from a device or lose a mask."""
+    array = value if type(value) is np.ndarray else _foreign_array(value, name)
+    if array.dtype.char not in _SUPPORTED:
+        raise TypeError(f"{name} must hold bool, integers or floats of at most 64 bits, got dtype {array.dtype}")
+    return array
+
+
+_SUPPORTED = frozenset(ALL + "qQ" + "lL")
+
+
+def _foreign_array(value: Any, name: str) -> Array:
+    kind = type(value)
+    home = kind.__module__.partition(".")[0]
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a MaskedArray, since its mask would be lost; pass value.filled(...)")
+    if home in _ADAPTERS:
+        raise TypeError(f"{name} must be an array in this process's memory, got {kind.__name__}; use {_ADAPTERS[home]}")
+    if getattr(kind, "__array_ufunc__", True) is None:
+        raise TypeError(f"{name} is a {kind.__name__}, which refuses array functions (__array_ufunc__ is None)")
+    return np.asarray(value)
+
+
+def window_axes_last(array: Array, axes: Axes, name: str, count: int = 2) -> Array:
+    """Return a view of `array` with its `count` window axes last."""
+    if array.ndim < count:
+        raise ValueError(f"{name} must have at least {count} dimensions, got shape {array.shape}")
+    if axes is None:
+        return array
+    numbers = _tuple_of_ints(axes, count, "axes")
+    wrapped = [axis + array.ndim if axis < 0 else axis for axis in numbers]
+    if any(not 0 <= axis < array.ndim for axis in wrapped) or len(set(wrapped)) != count:
+        raise ValueError(f"axes must be {count} different axes of an array of {array.ndim} dimensions, got {axes!r}")
+    return np.moveaxis(array, wrapped, range(-count, 0))
+
+
+def result_shape(loop: tuple[int, ...], core: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+    """Return the shape of a result whose window axes stand where `axes` says."""
+    if axes is None:
+        return loop + core
+    ndim = len(loop) + len(core)
+    places = [operator.index(axis) % ndim for axis in axes]
+    rest = iter(loop)
+    return tuple(core[places.index(axis)] if axis in places else next(rest) for axis in range(ndim))
+
+
+# The window
+
+
+def _tuple_of_ints(value: Any, count: int, name: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(operator.index(number) for number in value)
+    except TypeError:
+        raise TypeError(f"{name} must be a tuple of {count} ints, got {value!r}") from None
+    if len(numbers) != count:
+        raise ValueError(f"{name} must have {count} elements, got {value!r}")
+    return numbers
+
+
+def pair(value: Any, name: str, least: int | None = None) -> Pair:
+    """Return an int or a pair of ints as a pair of numbers of at least `least`."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be an int or a pair of ints, got {value!r}")
+    try:
+        number = operator.index(value)
+        numbers: tuple[int, ...] = (number, number)
+    except TypeError:
+        try:
+            numbers = tuple(operator.index(number) for number in value)
+        except TypeError:
+            raise TypeError(f"{name} must be an int or a pair of ints, got {value!r}") from None
+    if len(numbers) != 2:
+        raise ValueError(f"{name} must be an int or a pair of ints, got {value!r}")
+    if least is not None and min(numbers) < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
+    if max(numbers) > LARGEST:
+        raise ValueError(f"{name} must be at most {LARGEST}, got {value!r}")
+    return numbers[0], numbers[1]
+
+
+def _mode_pair(mode: Any) -> tuple[str, str]:
+    modes = (mode, mode) if isinstance(mode, str) else tuple(mode) if isinstance(mode, Sequence) else ()
+    if len(modes) != 2 or not all(isinstance(name, str) and name in _MODES for name in modes):
+        raise ValueError(f"mode must be one of {', '.join(_MODES)}, or a pair of them, got {mode!r}")
+    return _MODES[modes[0]], _MODES[modes[1]]
+
+
+def pads(padding: Any, size: Pair, dilation: Pair, origin: Pair) -> Pairs:
+    """Return ((top, bottom), (left, right))."""
+    if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise ValueError(
+                f"padding must be 'same', 'valid', an int, a pair of ints or a pair of pairs, got {padding!r}"
+            )
+        if padding == "valid":
+            return (0, 0), (0, 0)
+        top, left = (d * (k // 2 + o) for k, d, o in zip(size, dilation, origin, strict=True))
+        return (top, dilation[0] * (size[0] - 1) - top), (left, dilation[1] * (size[1] - 1) - left)
+    if isinstance(padding, Sequence) and len(padding) == 2 and isinstance(padding[0], Sequence):
+        rows, columns = (pair(sides, "padding", 0) for sides in padding)
+        return rows, columns
+    around = pair(padding, "padding", 0)
+    return (around[0], around[0]), (around[1], around[1])
+
+
+def _check_origin(origin: Pair, size: Pair, padding: Any) -> None:
+    if origin != (0, 0) and not (isinstance(padding, str) and padding == "same"):
+        raise ValueError(f"origin must be 0 unless padding is 'same', got {origin!r} with padding={padding!r}")
+    for k, o in zip(size, origin, strict=True):
+        if not -(k // 2) <= o <= (k - 1) // 2:
+            raise ValueError(f"origin must lie between {-(k // 2)} and {(k - 1) // 2} for {k} taps, got {o}")
+
+
+def _plan(
+    extent: Pair, size: Any, stride: Any, dilation: Any, padding: Any, mode: Any, origin: Any
+) -> tuple[_core.Window, Pair]:
+    sizes = pair(size, "size", 1)
+    strides = pair(stride, "stride", 1)
+    dilations = pair(dilation, "dilation", 1)
+    origins = pair(origin, "origin")
+    modes = _mode_pair(mode)
+    _check_origin(origins, sizes, padding)
+    reaches = [d * (k - 1) + 1 for k, d in zip(sizes, dilations, strict=True)]
+    if sizes[0] * sizes[1] > LARGEST:
+        raise ValueError(f"size must be a window of at most {LARGEST} pixels, got {size!r}")
+    if max(reaches) > LARGEST:
+        raise ValueError(f"size and dilation must keep the window within {LARGEST} pixels, got {size!r} and {dilation!r}")
+    padded = pads(padding, sizes, dilations, origins)
+    outputs = []
+    for axis, pixels in enumerate(extent):
+        count = _core.output_extent(pixels, *padded[axis], reaches[axis], strides[axis])
+        if count < 0 and pixels > 0:
+            raise ValueError(
+                f"size must not exceed the padded image: {reaches[axis]} pixels against {pixels + sum(padded[axis])} "
+                f"along window axis {axis}"
+            )
+        if count > 0 and pixels == 0 and modes[axis] != "constant":
+            raise ValueError(f"padding must be 0 or mode 'constant' for an empty image, got {padding!r} and {mode!r}")
+        outputs.append(max(count, 0))
+    window = _core.Window(sizes, strides, dilations, (padded[0][0], padded[1][0]), modes)
+    return window, (outputs[0], outputs[1])
+
+
+_cached_plan = functools.lru_cache(maxsize=1024)(_plan)
+
+
+def window_plan(
+    image: Array,
+    size: Any,
+    *,
+    stride: Any,
+    dilation: Any = 1,
+    padding: Any,
+    mode: Any = "constant",
+    origin: Any = 0,
+) -> tuple[_core.Window, Pair]:
+    """Return the geometry of a window on the last two axes of `image` and the extents of the result."""
+    extent = image.shape[-2:]
+    # Exact types only: 1, 1.0 and True are the same key.
+    numbers_are_ints = type(size) is int and type(stride) is int and type(dilation) is int and type(origin) is int
+    if numbers_are_ints and type(padding) is str and type(mode) is str:
+        return _cached_plan(extent, size, stride, dilation, padding, mode, origin)
+    return _plan(extent, size, stride, dilation, padding, mode, origin)
+
+
+def footprint_mask(size: Any, footprint: Any) -> tuple[Any, NDArray[np.bool_] | None]:
+    """Return the size of the window and, unless it is the whole rectangle, its mask."""
+    if (size is None) == (footprint is None):
+        raise ValueError(f"exactly one of size and footprint must be given, got size={size!r} and footprint={footprint!r}")
+    if footprint is None:
+        return size, None
+    mask = np.asarray(footprint)
+    if mask.ndim != 2 or mask.dtype.char not in _SUPPORTED or not mask.any():
+        raise ValueError(f"footprint must be a two-dimensional array with a true element, got {footprint!r}")
+    mask = mask.astype(bool)
+    return mask.shape, None if mask.all() else mask
+
+
+_zero_fills: dict[str, Array] = {}
+
+
+def fill_element(cval: Any, dtype: Dtype) -> Array:
+    """Return `cval` as an array of one element of `dtype`, in native byte order."""
+    if type(cval) is float and cval == 0.0 and math.copysign(1.0, cval) > 0:
+        character = dtype.char
+        if character not in _zero_fills:
+            _zero_fills[character] = np.zeros((1, 1), character)
+        return _zero_fills[character]
+    value = np.asarray(cval)
+    if value.ndim != 0 or value.dtype.kind not in "biuf" + ("O" if isinstance(cval, int) else ""):
+        raise TypeError(f"cval must be a real number, got {cval!r}")
+    with np.errstate(all="ignore"):
+        element = _exact_element(cval, value, dtype)
+    if element is None:
+        raise ValueError(f"cval must be a value that {dtype} can hold, got {cval!r}")
+    return element
+
+
+def _exact_element(cval: Any, value: Array, dtype: Dtype) -> Array | None:
+    """Return the element, rounded if `dtype` is a float; None if `dtype` has no such value."""
+    native = dtype.newbyteorder("=")
+    if native.kind == "f":
+        element = np.full((1, 1), float(cval), native)
+        return element if np.isfinite(element[0, 0]) or not math.isfinite(cval) else None
+    if value.dtype.kind == "f" and not float(cval).is_integer():
+        return None
+    whole = int(cval)
+    lowest, highest = (0, 1) if native.kind == "b" else (int(np.iinfo(native).min), int(np.iinfo(native).max))
+    return np.full((1, 1), whole, native) if lowest <= whole <= highest else None
+
+
+# The result
+
+
+def result_dtype(dtype: DTypeLike, allowed: str, name: str) -> Dtype:
+    """Return the argument `dtype` as a dtype, or raise if the function has no results of it."""
+    wanted = np.dtype(dtype)
+    if wanted.char not in allowed and np.dtype(wanted.str).char not in allowed:
+        names = ", ".join(str(np.dtype(character)) for character in allowed)
+        raise TypeError(f"dtype must be one that {name} has a loop for ({names}), got {wanted}")
+    return wanted.newbyteorder("=")
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: Dtype, casting: Casting, name: str) -> Array:
+    """Return `out` if a result of `shape` and `dtype` can go there."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name} must be a numpy.ndarray, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"{name} must have the shape of the result, {shape}, got {out.shape}")
+    if not np.can_cast(dtype, out.dtype, casting):
+        raise TypeError(f"{name} must allow casting={casting!r} from {dtype}, got dtype {out.dtype}")
+    if out.dtype.char not in _SUPPORTED:
+        raise TypeError(f"{name} must hold bool, integers or floats of at most 64 bits, got dtype {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError(f"{name} must be writeable, got a read-only array")
+    if not out.flags.c_contiguous and _overlaps_itself(out):
+        raise ValueError(f"{name} must not overlap itself, got strides {out.strides} for shape {out.shape}")
+    return np.asarray(out)
+
+
+def _overlaps_itself(array: Array) -> bool:
+    """Whether two elements share a byte of memory."""
+    steps = sorted((abs(stride), extent) for stride, extent in zip(array.strides, array.shape, strict=True) if extent > 1)
+    if array.size == 0:
+        return False
+    covered = array.itemsize
+    for stride, extent in steps:
+        if stride < covered:
+            break
+        covered += stride * (extent - 1)
+    else:
+        return False
+    if array.size > 2**20 or any(stride == 0 for stride, _ in steps):
+        return True  # as good as sure, and too many elements to look at each
+    offsets = np.zeros((), np.int64)
+    for stride, extent in steps:
+        offsets = np.add.outer(offsets, stride * np.arange(extent))
+    return bool((np.diff(np.sort(offsets, axis=None)) < array.itemsize).any())
+
+
+def shares_memory(target: Array, inputs: Sequence[Array]) -> bool:
+    """Whether `target` overlaps one of the inputs, or may do so."""
+    return any(_overlap(target, array) for array in inputs)
+
+
+def _overlap(one: Array, other: Array) -> bool:
+    if not np.may_share_memory(one, other):
+        return False
+    try:
+        return np.shares_memory(one, other, max_work=10_000)
+    except np.exceptions.TooHardError:
+        return True
+
+
+class Delivery:
+    """The way of a result from a kernel to the user: computed into `work`, handed over by `finish`.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of the result.
+    computed, result : dtype
+        What the kernel writes by itself, and the dtype of the result. They differ where the user asks for a dtype.
+    out : ndarray or None
+        Where the user wants the result.
+    casting : str
+        The casts allowed from `result` to `out`.
+    inputs : sequence of ndarray
+        What `out` may overlap.
+    workers : int
+        The number of threads of a conversion.
+    rounds : bool
+        Whether the kernel writes every dtype, rounding and saturating; else it writes `computed` alone.
+    native : bool
+        Whether the kernel needs an array in native byte order.
+    name : str
+        What errors call `out`.
+    """
+
+    __slots__ = ("_out", "_result", "_target", "_workers", "work")
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        computed: Dtype,
+        result: Dtype,
+        out: Array | None,
+        casting: Casting,
+        inputs: Sequence[Array],
+        workers: int,
+        rounds: bool = False,
+        native: bool = False,
+        name: str = "out",
+    ) -> None:
+        self._out = out
+        self._result = result
+        self._workers = workers
+        target = np.empty(shape, result) if out is None else check_out(out, shape, result, casting, name)
+        self._target = target
+        same = target.dtype == result or (not native and target.dtype.newbyteorder("=") == result)
+        if same and (rounds or result == computed) and (out is None or not shares_memory(target, inputs)):
+            self.work = target
+        else:
+            self.work = np.empty(shape, result if rounds else computed)
+
+    def finish(self) -> Array:
+        """Return the result, brought to `out` if it is not there yet."""
+        if self.work is not self._target:
+            step = self.work
+            if self._result not in (step.dtype, self._target.dtype):
+                step = _converted(step, np.empty(step.shape, self._result), self._workers)
+            _converted(step, self._target, self._workers)
+        return self._target if self._out is None else self._out
+
+
+def deliver(compute: Callable[[Array], None], delivery: Delivery) -> Array:
+    """Return the result of `compute`, which writes it into the array that it is given."""
+    if delivery.work.size > 0:
+        compute(delivery.work)
+    return delivery.finish()
+
+
+def _converted(source: Array, target: Array, workers: int) -> Array:
+    """Copy `source` into `target`: rounded half to even and saturated, NaN to 0 in integers."""
+    if source.dtype == target.dtype or target.dtype.kind == "b":
+        np.copyto(target, source, casting="unsafe")
+    else:
+        _core.convert(source, target, workers)
+    return target

@@ -1,0 +1,55 @@
+"""The compiled kernels at the best instruction-set level that the machine can run.
+
+There is one extension module per level, built from the same sources. ``_core_baseline`` runs everywhere and tells
+which of the others this machine supports. The environment variable ``IMKERNELS_ISA`` forces a level.
+"""
+
+import importlib
+import importlib.util
+import os
+
+from imkernels._core import _core_baseline
+
+_MODULES = {"baseline": "_core_baseline", "x86-64-v3": "_core_v3", "x86-64-v4": "_core_v4"}
+
+
+def available_levels():
+    """Return the levels that are both built and supported by the machine, worst first."""
+    return [
+        level
+        for level in _core_baseline.supported_levels()
+        if importlib.util.find_spec(f"{__name__}.{_MODULES[level]}") is not None
+    ]
+
+
+def load_level(level):
+    """Return the extension module of a level; any number of them can be loaded side by side."""
+    return importlib.import_module(f"{__name__}.{_MODULES[level]}")
+
+
+def _chosen_level():
+    levels = available_levels()
+    forced = os.environ.get("IMKERNELS_ISA")
+    if not forced:
+        return levels[-1]
+    if forced not in levels:
+        known = "unknown" if forced not in _MODULES else "not supported by this machine or not built"
+        raise ImportError(f"IMKERNELS_ISA={forced} is {known}; available levels: {', '.join(levels)}")
+    return forced
+
+
+_module = load_level(_chosen_level())
+
+level = _module.level
+compiler = _module.compiler
+openmp = _module.openmp
+forked = _module.forked
+Window = _module.Window
+output_extent = _module.output_extent
+covers = _module.covers
+median_filter = _module.median_filter
+box_blur = _module.box_blur
+correlate = _module.correlate
+max_pool_with_argmax = _module.max_pool_with_argmax
+max_pool_backward = _module.max_pool_backward
+convert = _module.convert

@@ -1,0 +1,43 @@
+from types import ModuleType
+from typing import Any, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+# The instruction-set level in use, the compiler, and the date (yyyymm) of its OpenMP, 0 without.
+level: str
+compiler: str
+openmp: int
+
+def available_levels() -> list[str]: ...
+def load_level(level: str) -> ModuleType: ...
+def forked() -> bool: ...
+@final
+class Window:
+    def __init__(
+        self,
+        size: tuple[int, int],
+        stride: tuple[int, int],
+        dilation: tuple[int, int],
+        before: tuple[int, int],
+        mode: tuple[str, str],
+    ) -> None: ...
+
+def output_extent(extent: int, before: int, after: int, reach: int, stride: int) -> int: ...
+def covers(size: int, stride: int, dilation: int, before: int, extent: int, outputs: int) -> bool: ...
+def median_filter(
+    image: Array,
+    out: Array,
+    window: Window,
+    footprint: NDArray[np.bool_] | None,
+    omit_nan: bool,
+    fill: Array,
+    workers: int,
+) -> None: ...
+def box_blur(image: Array, out: Array, window: Window, normalize: bool, fill: Array, workers: int) -> None: ...
+def correlate(image: Array, kernel: Array, out: Array, window: Window, fill: Array, workers: int) -> None: ...
+def max_pool_with_argmax(image: Array, values: Array, argmax: Array, window: Window, workers: int) -> None: ...
+def max_pool_backward(grad: Array, argmax: Array, out: Array, workers: int) -> None: ...
+def convert(source: Array, out: Array, workers: int) -> None: ...

@@ -1,0 +1,78 @@
+"""Paragraphs that docstrings share.
+
+A docstring names a paragraph in double braces on a line of its own; `complete` puts it there and fails if there is
+no paragraph of that name.
+"""
+
+import inspect
+import re
+
+FRAGMENTS = {
+    "image": """
+image : array_like, shape (..., H, W)
+    The last two axes are filtered (or those that `axes` names), all leading axes loop. Arrays of any layout are read as
+    they are and never written to.
+""",
+    "window_size": """
+size : int or pair of ints
+    Height and width of the window.
+""",
+    "stride": """
+stride : int or pair of ints, default 1
+    Pixels that the window moves from one output to the next. With ``padding="same"`` the result is that of stride 1 at
+    every stride-th pixel.
+""",
+    "padding": """
+padding : {"same", "valid"}, int, pair of ints, or pair of pairs, default "same"
+    Pixels that `mode` makes up around the image: ``"same"`` as many as give one output per pixel (at stride 1),
+    ``"valid"`` none, an int that many on every side, ``(rows, columns)`` on both sides of an axis, ``((top, bottom), (left,
+    right))`` literally. It may exceed the window and the image.
+""",
+    "mode": """
+mode : str or pair of str, default "reflect"
+    What stands outside the image, one mode or one for rows and one for columns: ``"reflect"`` (d c b a | a b c d | d c b
+    a), ``"mirror"`` (d c b | a b c d | c b a), ``"nearest"`` (a a a | a b c d | d d d), ``"wrap"`` (b c d | a b c d | a b
+    c) or ``"constant"`` (`cval`). SciPy's ``"grid-..."`` names are known as well.
+cval : scalar, default 0.0
+    The value outside the image for mode ``"constant"``; the image's dtype must be able to hold it.
+""",
+    "origin": """
+origin : int or pair of ints, default 0
+    Moves the window up or left by that many taps, for ``padding="same"`` alone. The anchor of a window of K taps is tap
+    ``K // 2``; an origin lies between ``-(K // 2)`` and ``(K - 1) // 2``.
+""",
+    "out": """
+out : ndarray, optional
+    Where the result goes; it is returned. Its shape must be that of the result. It may overlap an input: the result is
+    then as if the input had been copied first.
+""",
+    "axes": """
+axes : pair of ints, optional
+    The window axes of the image, ``(-2, -1)`` by default, in the order of `size`, `stride`, `padding` and `mode`. The result
+    has its window axes in the same places. ``axes=(0, 1)`` filters an interleaved (H, W, C) image as it lies in memory.
+""",
+    "casting": """
+casting : str, default "same_kind"
+    The casts that are allowed from the result to `out`.
+workers : int, optional
+    The number of threads; -1 for all that the machine grants, None for the default (see `set_workers`). Small calls run
+    on one. The result does not depend on it, bit for bit.
+""",
+    "window_errors": """
+ValueError
+    If a number, a shape, a mode or `out` does not fit; the message names the argument, the rule and the value.
+TypeError
+    If a dtype has no loop, `casting` forbids the cast to `out`, or an argument is of the wrong kind.
+""",
+}
+
+
+def complete(docstring: str | None, name: str) -> str:
+    """Return the docstring with its paragraphs put in."""
+    if docstring is None:
+        raise ValueError(f"{name} has no docstring")
+
+    def paragraph(match: re.Match[str]) -> str:
+        return FRAGMENTS[match.group(1)].strip("\n")
+
+    return re.sub(r"^\{\{(\w+)\}\}$", paragraph, inspect.cleandoc(docstring), flags=re.MULTILINE)

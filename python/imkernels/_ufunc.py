@@ -1,0 +1,130 @@
+"""The ufunc-like object that every public function is, and its table of loops."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from imkernels import _docs
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# The element types of the package, by NumPy's characters and in NumPy's order of safe casts.
+BOOL = "?"
+SIGNED = "bhil" if np.dtype("l").itemsize == 8 else "bhiq"
+UNSIGNED = SIGNED.upper()
+INTEGERS = "".join(pair for both in zip(SIGNED, UNSIGNED, strict=True) for pair in both)
+FLOATS = "efd"
+NUMBERS = INTEGERS + FLOATS
+ALL = BOOL + NUMBERS
+INTP = np.dtype(np.intp).char
+
+
+class KernelFunction(Generic[P, R]):
+    """A callable with the attributes of a NumPy generalised ufunc. It is ufunc-like, and no `numpy.ufunc`.
+
+    Attributes
+    ----------
+    nin, nout, nargs : int
+        Numbers of array operands.
+    types : list of str
+        The loops, inputs and outputs by NumPy's dtype characters: ``"ff->f"``.
+    ntypes : int
+        The number of loops.
+    signature : str
+        Core dimensions of the operands: ``"(h,w)->(p,q)"``.
+    """
+
+    identity = None
+
+    def __init__(self, function: Callable[P, R], signature: str, types: Sequence[str]) -> None:
+        self._function = function
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__name__
+        self.__module__ = "imkernels"
+        self.__doc__ = _docs.complete(function.__doc__, function.__name__)
+        self.__wrapped__ = function
+        self.__signature__ = inspect.signature(function)
+        inputs, outputs = signature.split("->")
+        self.signature = signature
+        self.types = list(types)
+        self.ntypes = len(self.types)
+        self.nin = inputs.count("(")
+        self.nout = outputs.count("(")
+        self.nargs = self.nin + self.nout
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function."""
+        return self._function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        """Name the function."""
+        return f"<imkernels function {self.__name__!r}>"
+
+    def __reduce__(self) -> str:
+        """Pickle by name."""
+        return self.__name__
+
+    def resolve_dtypes(
+        self, dtypes: tuple[DTypeLike, ...], *, casting: Any = "same_kind"
+    ) -> tuple[np.dtype[Any], ...]:
+        """Return the dtypes of a loop: the first in `types` that all inputs reach by safe casts.
+
+        Parameters
+        ----------
+        dtypes : tuple
+            One dtype per operand, outputs included; None for an output leaves it to the loop.
+        casting : str
+            The casts allowed from the loop's outputs to the outputs given.
+
+        Returns
+        -------
+        tuple of numpy.dtype
+
+        Raises
+        ------
+        TypeError
+            If no loop takes these inputs, or an output cannot be cast to.
+        ValueError
+            If the number of dtypes is not `nargs`.
+        """
+        if len(dtypes) != self.nargs:
+            raise ValueError(f"dtypes must have {self.nargs} elements, one per operand, got {len(dtypes)}")
+        given = tuple(np.dtype(dtype) for dtype in dtypes[: self.nin])
+        loop = self.loop(given)
+        for wanted, found in zip(dtypes[self.nin :], loop[self.nin :], strict=True):
+            if wanted is not None and not np.can_cast(found, wanted, casting):
+                raise TypeError(
+                    f"{self.__name__}: dtypes asks for a result of {np.dtype(wanted)}; "
+                    f"casting {found} to it needs more than casting={casting!r}"
+                )
+        return loop
+
+    def loop(self, inputs: tuple[np.dtype[Any], ...]) -> tuple[np.dtype[Any], ...]:
+        """Return the dtypes of the first loop that inputs of these dtypes reach by safe casts."""
+        found = first_loop(self.types, inputs)
+        if found is None:
+            names = ", ".join(str(dtype) for dtype in inputs)
+            raise TypeError(f"{self.__name__}: no loop takes {names}; the loops are {', '.join(self.types)}")
+        return tuple(np.dtype(character) for character in found.replace("->", ""))
+
+
+def first_loop(types: Sequence[str], inputs: tuple[np.dtype[Any], ...]) -> str | None:
+    """Return the first of the loops `types` whose inputs the dtypes `inputs` reach by safe casts."""
+    for loop in types:
+        operands = loop.split("->")[0]
+        if all(np.can_cast(dtype, character, "safe") for dtype, character in zip(inputs, operands, strict=True)):
+            return loop
+    return None
+
+
+def kernel_function(signature: str, types: Sequence[str]) -> Callable[[Callable[P, R]], KernelFunction[P, R]]:
+    """Make a `KernelFunction` of the function below."""
+
+    def decorate(function: Callable[P, R]) -> KernelFunction[P, R]:
+        return KernelFunction(function, signature, types)
+
+    return decorate
