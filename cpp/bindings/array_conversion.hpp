@@ -3,8 +3,12 @@
 
 #include <pybind11/numpy.h>
 
+#include <exception>
+
 #include "bindings/dtype_dispatch.hpp"
 #include "core/array_view.hpp"
+#include "core/window.hpp"
+#include "parallel/float_environment.hpp"
 #include "parallel/parallel_for.hpp"
 
 namespace imkernels::bindings {
@@ -48,18 +52,39 @@ inline const std::byte* fill_of(const py::array& fill, Dtype like) {
     return static_cast<const std::byte*>(fill.data());
 }
 
-/// An image axis without pixels has nothing to stand outside of it.
-inline void require_pixels(const ConstStack& image, const MutableStack& out) {
+/// An image axis without pixels has nothing that a border could repeat.
+inline void require_pixels(const ConstStack& image, const MutableStack& out, const Window2D& window) {
     const bool outputs = out.planes() > 0 && out.first.rows > 0 && out.first.columns > 0;
-    require(!outputs || (image.first.rows > 0 && image.first.columns > 0), "an empty image has no windows");
+    const auto known = [](index extent, const WindowAxis& axis) {
+        return extent > 0 || axis.border == Border::constant;
+    };
+    require(!outputs || (known(image.first.rows, window.rows) && known(image.first.columns, window.columns)),
+            "an empty image has no border");
 }
 
+/// Python's number for its main thread, noted when the module is loaded; no other runs signal handlers.
+inline unsigned long main_thread = 0;
+
 /// Runs a kernel with the GIL released; no Python object may be touched in `function`.
+///
+/// The GIL is taken again by a plain call, and only the main thread asks for it in between (see module.cpp): when the
+/// interpreter ends, it ends a daemon thread that asks for the GIL by unwinding it, which neither a destructor nor
+/// `catch (...)` survives.
 template <class Function>
 void without_gil(Function&& function) {
+    std::exception_ptr error;
+    PyThreadState* const state = PyEval_SaveThread();
     try {
-        const py::gil_scoped_release released;
+        const FloatEnvironment environment;
         function();
+    } catch (...) {
+        error = std::current_exception();
+    }
+    PyEval_RestoreThread(state);
+    try {
+        if (error) {
+            std::rethrow_exception(error);
+        }
     } catch (const Interrupted&) {
         throw py::error_already_set();  // by the handler that the interrupt hook ran
     }

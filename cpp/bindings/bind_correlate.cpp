@@ -6,14 +6,14 @@ namespace imkernels::bindings {
 void register_correlate(py::module_& module) {
     module.def(
         "correlate",
-        [](const py::array& image, const py::array& kernel, py::array& out, const Window2D& window, const py::array& fill,
-           int workers) {
+        [](const py::array& image, const py::array& kernel, py::array& out, const Window2D& window,
+           const py::array& fill, int workers) {
             const ConstStack source = read_view(image);
             const ConstStack weights = read_view(kernel);
             const MutableStack target = write_view(out);
             require_same_leading(source, target);
             require_same_leading(weights, target);
-            require_pixels(source, target);
+            require_pixels(source, target, window);
             const std::byte* outside = fill_of(fill, weights.element.dtype);
             without_gil([&] { correlate(source, weights, target, window, outside, workers); });
         },

@@ -16,7 +16,7 @@ void register_max_pool(py::module_& module) {
             require_same_leading(source, positions);
             require(maxima.first.rows == positions.first.rows && maxima.first.columns == positions.first.columns,
                     "max_pool_with_argmax: values and argmax have one shape");
-            require_pixels(source, maxima);
+            require_pixels(source, maxima, window);
             without_gil([&] { max_pool_with_argmax(source, maxima, positions, window, workers); });
         },
         py::arg("image"), py::arg("values"), py::arg("argmax"), py::arg("window"), py::arg("workers"));

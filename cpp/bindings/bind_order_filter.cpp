@@ -33,7 +33,7 @@ void register_order_filter(py::module_& module) {
             const ConstStack source = read_view(image);
             const MutableStack target = write_view(out);
             require_same_leading(source, target);
-            require_pixels(source, target);
+            require_pixels(source, target, window);
             require(window.rows.dilation == 1 && window.columns.dilation == 1, "median_filter: no dilation");
             const Footprint taps = footprint_of(footprint, window);
             const std::byte* outside = fill_of(fill, source.element.dtype);

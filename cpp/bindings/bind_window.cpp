@@ -26,8 +26,9 @@ Border border_named(const std::string& mode) {
     throw std::invalid_argument("unknown border mode " + mode);
 }
 
+constexpr index most = (index{1} << 31) - 1;
+
 WindowAxis axis_of(index size, index stride, index dilation, index before, const std::string& mode) {
-    constexpr index most = (index{1} << 31) - 1;
     const auto small = [](index value, index least) { return value >= least && value <= most; };
     require(small(size, 1) && small(stride, 1) && small(dilation, 1) && small(before, -most),
             "a number of the window is out of range");
@@ -37,9 +38,16 @@ WindowAxis axis_of(index size, index stride, index dilation, index before, const
 }  // namespace
 
 void register_window(py::module_& module) {
-    module.def("output_extent", output_extent,
-               "Outputs along an axis; -1 where the padded axis is shorter than the window.", py::arg("extent"),
-               py::arg("before"), py::arg("after"), py::arg("reach"), py::arg("stride"));
+    module.def(
+        "output_extent",
+        [](index extent, index before, index after, index reach, index stride) {
+            require(extent >= 0 && extent <= most * most, "an extent is out of range");
+            require(before >= 0 && before <= most && after >= 0 && after <= 2 * most, "a padding is out of range");
+            require(reach >= 1 && reach <= most && stride >= 1, "a number of the window is out of range");
+            return output_extent(extent, before, after, reach, stride);
+        },
+        "Outputs along an axis; -1 where the padded axis is shorter than the window.", py::arg("extent"),
+        py::arg("before"), py::arg("after"), py::arg("reach"), py::arg("stride"));
 
     module.def(
         "covers",
@@ -52,6 +60,7 @@ void register_window(py::module_& module) {
     using Pair = std::pair<index, index>;
     py::class_<Window2D>(module, "Window", py::module_local(), "The geometry of a window; pairs are (rows, columns).")
         .def(py::init([](Pair size, Pair stride, Pair dilation, Pair before, std::pair<std::string, std::string> mode) {
+                 require(size.first < 1 || size.second <= most / size.first, "the window has too many taps");
                  return Window2D{axis_of(size.first, stride.first, dilation.first, before.first, mode.first),
                                  axis_of(size.second, stride.second, dilation.second, before.second, mode.second)};
              }),

@@ -28,7 +28,9 @@ inline std::optional<Dtype> dtype_of(char kind, py::ssize_t item_size) {
         case 'b': return Dtype::boolean;
         case 'i': return by_size(Dtype::int8, Dtype::int16, Dtype::int32, Dtype::int64);
         case 'u': return by_size(Dtype::uint8, Dtype::uint16, Dtype::uint32, Dtype::uint64);
-        case 'f': return item_size == 1 ? std::nullopt : by_size(Dtype::float16, Dtype::float16, Dtype::float32, Dtype::float64);
+        case 'f':
+            return item_size == 1 ? std::nullopt
+                                  : by_size(Dtype::float16, Dtype::float16, Dtype::float32, Dtype::float64);
         default: return std::nullopt;
     }
 }

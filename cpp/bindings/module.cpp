@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "bindings/array_conversion.hpp"
 #include "cpu/isa_level.hpp"
 #include "parallel/parallel_for.hpp"
 #include "parallel/process.hpp"
@@ -18,8 +19,12 @@ void register_max_pool(py::module_& module);
 void register_convert(py::module_& module);
 
 namespace {
-/// Runs pending signal handlers; true if one of them raised (KeyboardInterrupt).
+/// Runs pending signal handlers, which Python does in its main thread alone; true if one of them raised
+/// (KeyboardInterrupt).
 bool interrupted() {
+    if (PyThread_get_thread_ident() != main_thread) {
+        return false;
+    }
     const py::gil_scoped_acquire acquired;
     return PyErr_CheckSignals() != 0;
 }
@@ -36,6 +41,7 @@ py::str compiler() {
 }  // namespace
 
 PYBIND11_MODULE(IMKERNELS_MODULE, module, py::mod_gil_not_used()) {
+    main_thread = py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
     watch_forks();
     set_interrupt_hook(interrupted);
     module.attr("level") = IMKERNELS_LEVEL;

@@ -38,8 +38,9 @@ template <class Integer, class Work>
 Integer saturate_integer(Work value) {
     constexpr Work zero = 0;
     using Limits = std::numeric_limits<Integer>;
-    constexpr bool fits_above = std::is_same_v<Work, int128> || sizeof(Work) > sizeof(Integer) ||
-                                (sizeof(Work) == sizeof(Integer) && std::is_signed_v<Work> <= std::is_signed_v<Integer>);
+    constexpr bool fits_above =
+        std::is_same_v<Work, int128> || sizeof(Work) > sizeof(Integer) ||
+        (sizeof(Work) == sizeof(Integer) && std::is_signed_v<Work> <= std::is_signed_v<Integer>);
     if constexpr (std::is_signed_v<Work> && !std::is_signed_v<Integer>) {
         value = value < zero ? zero : value;
     } else if constexpr (std::is_signed_v<Work> && sizeof(Work) > sizeof(Integer)) {

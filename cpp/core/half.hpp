@@ -35,7 +35,8 @@ inline Half to_half(float value) {
     return Half{static_cast<std::uint16_t>(sign | result)};
 }
 
-/// Rounds once: binary32 serves as a halfway house only if what it drops is kept in its last bit (round to odd).
+/// Rounds once: binary32 serves as a halfway house only if what it drops is kept in its last bit (round to
+/// odd).
 inline Half to_half(double value) {
     const float nearest = static_cast<float>(value);
     const double back = static_cast<double>(nearest);

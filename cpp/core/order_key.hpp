@@ -118,7 +118,8 @@ constexpr T from_key(OrderKey<T> key) {
 
 /// The key of every NaN of a type with that key type; integers have none.
 template <class Key>
-inline constexpr Key nan_key = to_key(std::numeric_limits<std::conditional_t<sizeof(Key) == 8, double, float>>::quiet_NaN());
+inline constexpr Key nan_key =
+    to_key(std::numeric_limits<std::conditional_t<sizeof(Key) == 8, double, float>>::quiet_NaN());
 template <>
 inline constexpr std::uint16_t nan_key<std::uint16_t> = to_key(Half{0x7e00});
 

@@ -8,8 +8,9 @@
 
 namespace imkernels {
 
-/// A window along one axis: `size` taps, `dilation` pixels apart, moved by `stride` pixels per output; the first
-/// tap of output 0 lies `before` pixels in front of pixel 0. The Python layer keeps every number below 2^31.
+/// A window along one axis: `size` taps, `dilation` pixels apart, moved by `stride` pixels per output; the
+/// first tap of output 0 lies `before` pixels in front of pixel 0. The Python layer keeps every number below
+/// 2^31.
 struct WindowAxis {
     index size = 1;
     index stride = 1;
@@ -33,7 +34,15 @@ struct WindowAxis {
     }
     /// Whether the windows of all `outputs` have a tap on an axis of `extent` pixels.
     constexpr bool meets(index extent, index outputs) const {
-        for (index output = 0; output < outputs; ++output) {
+        // A window that starts behind the front of the image has its first tap as its best, so the last one
+        // decides.
+        if (outputs > 0 && position(outputs - 1) >= extent) {
+            return false;
+        }
+        // One that starts before it may straddle the image between two taps. Where its taps fall repeats
+        // after at most `dilation` outputs, but the earliest is the one that may end too soon.
+        const index straddling = extent >= dilation ? 1 : dilation;
+        for (index output = 0; output < std::min(outputs, straddling) && position(output) < 0; ++output) {
             const index first = first_tap_inside(output);
             if (first >= size || position(output, first) >= extent) {
                 return false;

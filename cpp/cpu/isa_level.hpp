@@ -6,7 +6,8 @@
 
 namespace imkernels {
 
-/// The names of the levels of cmake/isa_levels.cmake that processor and operating system support, worst first.
+/// The names of the levels of cmake/isa_levels.cmake that processor and operating system support, worst
+/// first.
 std::vector<std::string> supported_levels();
 
 }  // namespace imkernels

@@ -1,15 +1,16 @@
-// Box blur: sums of the window's rows, then sums of those, each by doubling.
+// Box blur: sums along the rows of the windows, then sums of those, each by doubling.
 //
-// S_1 = x, S_2 = S_1 + S_1 shifted by 1, S_4 = S_2 + S_2 shifted by 2, ...; a window of K = 2^a + 2^b + ... is
-// S_(2^a) + S_(2^b) shifted + ...: at most 2 log2 K additions per pixel and direction, whatever the width of the window. Every output
-// adds its own pixels in a tree of its own, of depth at most 2 log2 K; nothing is ever subtracted. So sums do not
+// S_1 = x, S_2 = S_1 + S_1 shifted by 1, S_4 = S_2 + S_2 shifted by 2, ...; a window of K = 2^a + 2^b + ...
+// is S_(2^a) + S_(2^b) shifted + ...: at most 2 log2 K additions per pixel and direction. Every output adds
+// its own pixels in a tree of its own, of depth at most 2 log2 K; nothing is ever subtracted. So sums do not
 // drift, a NaN stays in its windows, and the result does not depend on where a tile begins.
 //
-// Integers are summed exactly, in 32, 64 or 128 bits as the window asks. Floats are summed in double. The mean is
-// one division; below 2^52 that of doubles is exact enough to round every integer mean rightly, since a quotient
-// s / n that is not a tie is at least 1 / (2 n) away from one.
+// Integers are summed exactly, in 32, 64 or 128 bits as the window asks. Floats are summed in double. The
+// mean is one division; below 2^52 that of doubles is exact enough to round every integer mean rightly, since
+// a quotient s / n that is not a tie is at least 1 / (2 n) away from one.
 #include "kernels/box_blur.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -21,7 +22,8 @@
 namespace imkernels {
 
 namespace {
-/// sums[x] = line[x] + ... + line[x + size - 1] for 0 <= x < count. Uses up the line, of count + size - 1 elements.
+/// sums[x] = line[x] + ... + line[x + size - 1] for 0 <= x < count. Uses up the line, of count + size - 1
+/// elements.
 template <class Sum>
 void sum_along(Sum* __restrict line, index count, index size, Sum* __restrict sums) {
     index done = 0;  // taps already in `sums`
@@ -50,19 +52,19 @@ void add_row(const Sum* __restrict row, index count, Sum* __restrict sums) {
     }
 }
 
-/// The same down a block of rows: result row y starts at row y * step. Results are `pitch` apart like the rows.
+/// The same down a block of rows of `columns` elements: the window of result row y starts at row y * step.
 template <class Sum>
-void sum_down(Sum* rows, index pitch, index columns, index count, index step, index size, Sum* sums) {
+void sum_down(Sum* rows, index columns, index count, index step, index size, Sum* sums) {
     index done = 0;
     index extent = (count - 1) * step + size;
     for (index power = 1;; power *= 2) {
         if ((size & power) != 0) {
             for (index y = 0; y < count; ++y) {
-                const Sum* row = rows + (y * step + done) * pitch;
+                const Sum* row = rows + (y * step + done) * columns;
                 if (done == 0) {
-                    std::copy_n(row, columns, sums + y * pitch);
+                    std::copy_n(row, columns, sums + y * columns);
                 } else {
-                    add_row(row, columns, sums + y * pitch);
+                    add_row(row, columns, sums + y * columns);
                 }
             }
             done += power;
@@ -72,7 +74,7 @@ void sum_down(Sum* rows, index pitch, index columns, index count, index step, in
         }
         extent -= power;
         for (index y = 0; y < extent; ++y) {
-            add_row(rows + (y + power) * pitch, columns, rows + y * pitch);
+            add_row(rows + (y + power) * columns, columns, rows + y * columns);
         }
     }
 }
@@ -100,6 +102,13 @@ struct MeanInDouble {
     }
 };
 
+/// Means of doubles whose sum may overflow though they do not.
+struct MeanOfDoubles {
+    using Result = double;
+    double count;
+    double operator()(double sum) const { return sum / count; }
+};
+
 template <class Integer>
 struct ExactMean {
     using Result = Integer;
@@ -117,47 +126,132 @@ struct PlainSum {
 };
 
 template <class Sum, class Finish>
-void blur(const ConstStack& image, const MutableStack& out, const Window2D& window, const std::byte* fill_element,
-          int workers, Finish finish) {
+class BoxBlur {
+public:
+    BoxBlur(const ConstStack& image, const MutableStack& out, const Window2D& window, const std::byte* fill,
+            Finish finish)
+        : image_(image),
+          out_(out),
+          window_(window),
+          finish_(finish),
+          // Rows are summed as they are loaded: a tile keeps the rows of its windows, but not their columns.
+          shape_(choose_tile(out.first.rows, out.first.columns, {window.rows, {}}, sizeof(Sum), cost)),
+          loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsNumber, Sum>(image.element),
+                  read_fill<AsNumber, Sum>(image.element.dtype, fill)),
+          write_(row_writer<FromNumber, Result>(out.element)) {
+        require(write_ != nullptr, "box_blur: no loop for this element type of the result");
+    }
+
+    void run(int workers) const {
+        const std::size_t bytes = 2 * Scratch::bytes<Sum>(loader_.pitch()) + Scratch::bytes<Sum>(rows_size()) +
+                                  (rescues ? 2 : 1) * Scratch::bytes<Sum>(sums_size()) +
+                                  Scratch::bytes<Result>(shape_.columns);
+        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, image_.interleaved());
+        grid.for_each(cost, bytes, workers, [&](const Tile& tile, Scratch scratch) { blur(tile, scratch); });
+    }
+
+private:
     using Result = typename Finish::Result;
-    const ReadRun<Sum> read = row_reader<AsNumber, Sum>(image.element);
-    const WriteRun<Result> write = row_writer<FromNumber, Result>(out.element);
-    require(read != nullptr && write != nullptr, "box_blur: no loop for these element types");
-    Sum fill;
-    row_reader<AsNumber, Sum>({image.element.dtype, false})(fill_element, 0, 1, &fill);
+    static constexpr double cost = 1.5;  // ns per output
+    static constexpr bool rescues = std::is_same_v<Finish, MeanOfDoubles>;
 
-    constexpr double cost = 1.5;
-    const TileShape shape = choose_tile(out.first.rows, out.first.columns, window, sizeof(Sum), cost);
-    const TileLoader<Sum> loader(window, shape.rows, shape.columns, ColumnLayout::dense, read, fill);
-    const index pitch = loader.pitch();
-    const index block_size = loader.size();
-    const index sums_size = shape.rows * pitch;
-    const std::size_t scratch_bytes =
-        Scratch::bytes<Sum>(block_size) + Scratch::bytes<Sum>(sums_size) + Scratch::bytes<Result>(shape.columns);
+    /// Buffers of a tile, in its worker's scratch.
+    struct Buffers {
+        Sum* line;       // pixels of one row
+        Sum* line_sums;  // their sums along the row
+        Sum* rows;       // those sums for all rows of the tile's windows, one per column of outputs
+    };
 
-    const TileGrid grid(out.planes(), out.first.rows, out.first.columns, shape, image.interleaved());
-    grid.for_each(cost, scratch_bytes, workers, [&](const Tile& tile, Scratch scratch) {
-        Sum* block = scratch.take<Sum>(block_size);
-        Sum* sums = scratch.take<Sum>(sums_size);
-        Result* results = scratch.take<Result>(shape.columns);
-        loader.load(image.plane(tile.plane), tile.row, tile.column, tile.rows, tile.columns, block);
-        const index dense = (tile.columns - 1) * loader.output_step() + 1;
-        for (index y = 0; y < window.rows.cover(tile.rows); ++y) {
-            sum_along(block + y * pitch, dense, window.columns.size, sums);
-            for (index x = 0; x < tile.columns; ++x) {
-                block[y * pitch + x] = sums[x * loader.output_step()];
+    index rows_size() const { return window_.rows.cover(shape_.rows) * shape_.columns; }
+    index sums_size() const { return shape_.rows * shape_.columns; }
+
+    void blur(const Tile& tile, Scratch scratch) const {
+        const Buffers buffers{scratch.take<Sum>(loader_.pitch()), scratch.take<Sum>(loader_.pitch()),
+                              scratch.take<Sum>(rows_size())};
+        Sum* sums = scratch.take<Sum>(sums_size());
+        Result* results = scratch.take<Result>(shape_.columns);
+        sum_windows(tile, Sum{1}, buffers, sums);
+        Sum* scaled_sums = nullptr;
+        if constexpr (rescues) {
+            if (!all_finite(sums, tile.rows * tile.columns)) {
+                scaled_sums = scratch.take<Sum>(sums_size());
+                sum_windows(tile, scale_down, buffers, scaled_sums);
             }
         }
-        sum_down(block, pitch, tile.columns, tile.rows, window.rows.step(), window.rows.size, sums);
-        const MutablePlane target = out.plane(tile.plane);
+        const MutablePlane target = out_.plane(tile.plane);
         for (index y = 0; y < tile.rows; ++y) {
             for (index x = 0; x < tile.columns; ++x) {
-                results[x] = finish(sums[y * pitch + x]);
+                results[x] = result(sums, scaled_sums, y * tile.columns + x);
             }
-            write(results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
+            write_(results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
         }
-    });
-}
+    }
+
+    /// sums[y, x] = the sum of output (y, x)'s window, each pixel times `scale`.
+    void sum_windows(const Tile& tile, Sum scale, const Buffers& buffers, Sum* sums) const {
+        const index needed = window_.rows.cover(tile.rows);
+        const index first = loader_.row_position(tile.row, tile.rows, 0);
+        // Rows inside the image first: those outside may repeat them, which a copy does faster.
+        for (const bool inside : {true, false}) {
+            for (index y = 0; y < needed; ++y) {
+                const index position = loader_.row_position(tile.row, tile.rows, y);
+                if ((position >= 0 && position < image_.first.rows) != inside) {
+                    continue;
+                }
+                Sum* row = buffers.rows + y * tile.columns;
+                const index twin = border_run(window_.rows.border, image_.first.rows, position).source - first;
+                if (!inside && window_.rows.step() == window_.rows.stride && twin >= std::max<index>(0, -first) &&
+                    twin < needed) {
+                    std::copy_n(buffers.rows + twin * tile.columns, tile.columns, row);
+                } else {
+                    sum_row(tile, position, scale, buffers, row);
+                }
+            }
+        }
+        sum_down(buffers.rows, tile.columns, tile.rows, window_.rows.step(), window_.rows.size, sums);
+    }
+
+    void sum_row(const Tile& tile, index position, Sum scale, const Buffers& buffers, Sum* row) const {
+        const index dense = (tile.columns - 1) * loader_.output_step() + 1;
+        loader_.load_row(image_.plane(tile.plane), position, tile.column, tile.columns, buffers.line);
+        if constexpr (rescues) {
+            for (index x = 0; scale != 1 && x < dense + window_.columns.size - 1; ++x) {
+                buffers.line[x] *= scale;
+            }
+        }
+        sum_along(buffers.line, dense, window_.columns.size, buffers.line_sums);
+        for (index x = 0; x < tile.columns; ++x) {
+            row[x] = buffers.line_sums[x * loader_.output_step()];
+        }
+    }
+
+    // A sum of doubles that overflows is taken once more of pixels scaled down by a power of two that no
+    // number of taps makes up for. That costs bits of subnormal pixels, which beside one that is large enough
+    // to overflow do not count.
+    static constexpr Sum scale_down = rescues ? static_cast<Sum>(0x1p-32) : Sum{1};
+
+    static bool all_finite(const Sum* sums, index count) {
+        return std::all_of(sums, sums + count, [](Sum sum) { return std::isfinite(static_cast<double>(sum)); });
+    }
+
+    Result result(const Sum* sums, const Sum* scaled_sums, index i) const {
+        if constexpr (rescues) {
+            if (scaled_sums != nullptr && !std::isfinite(sums[i])) {
+                return finish_(scaled_sums[i]) / scale_down;
+            }
+        }
+        (void)scaled_sums;
+        return finish_(sums[i]);
+    }
+
+    const ConstStack& image_;
+    const MutableStack& out_;
+    Window2D window_;
+    Finish finish_;
+    TileShape shape_;
+    TileLoader<Sum> loader_;
+    WriteRun<Result> write_;
+};
 
 /// Bits that the sum of `count` integers of `size` bytes needs, the sign included.
 int sum_bits(std::size_t size, index count) {
@@ -174,17 +268,19 @@ void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& 
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
         const auto run = [&]<class Sum>(std::type_identity<Sum>, auto finish) {
-            blur<Sum>(image, out, window, fill, workers, finish);
+            BoxBlur<Sum, decltype(finish)>(image, out, window, fill, finish).run(workers);
         };
         const index taps = window.taps();
         const MeanInDouble mean_in_double{static_cast<double>(taps)};
         if constexpr (std::is_same_v<Pixel, Bool>) {
             require(false, "box_blur: truth values have no mean");
         } else if constexpr (is_float<Pixel>) {
-            if (normalize) {
-                run(std::type_identity<double>{}, mean_in_double);
-            } else {
+            if (!normalize) {
                 run(std::type_identity<double>{}, PlainSum<double>{});
+            } else if constexpr (std::is_same_v<Pixel, double>) {
+                run(std::type_identity<double>{}, MeanOfDoubles{static_cast<double>(taps)});
+            } else {
+                run(std::type_identity<double>{}, mean_in_double);
             }
         } else {
             using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "core/check.hpp"
-#include "rows/row_writer.hpp"
 #include "parallel/parallel_for.hpp"
+#include "rows/row_writer.hpp"
 
 namespace imkernels {
 

@@ -1,10 +1,11 @@
-// Direct correlation: every output is the weighted sum of its K_h x K_w taps, K_h * K_w multiply-adds per pixel.
+// Direct correlation: every output is the weighted sum of its K_h x K_w taps, K_h * K_w multiply-adds per
+// pixel.
 //
 // A tile's padded input lies in a buffer in which every tap of a row of outputs is a contiguous run (see
-// rows/tile_loader.hpp), so that stride and dilation are nothing but offsets. Lanes run along the outputs: each
-// sum is added up tap by tap in row-major order, wherever its pixel lies and whoever computes it, with an error of
-// at most K_h * K_w rounding units of sum |w| |x|. Integers are summed modulo 2^32 or 2^64, which is exact
-// where the caller has bounded the sums. Windows too large for a buffer are taken in blocks of taps.
+// rows/tile_loader.hpp), so that stride and dilation are nothing but offsets. Lanes run along the outputs:
+// each sum is added up tap by tap in row-major order, wherever its pixel lies and whoever computes it, with
+// an error of at most K_h * K_w rounding units of sum |w| |x|. Integers are summed modulo 2^32 or 2^64, which
+// is exact where the caller has bounded the sums. Windows too large for a buffer are taken in blocks of taps.
 #include "kernels/correlate.hpp"
 
 #include <algorithm>
@@ -41,7 +42,7 @@ struct TapBlock {
 };
 
 template <class Work>
-std::vector<TapBlock<Work>> tap_blocks(const Window2D& window, TileShape tile, ReadRun<Work> read, Work fill) {
+std::vector<TapBlock<Work>> tap_blocks(const Window2D& window, TileShape tile, ReadRun<Work> read, Fill<Work> fill) {
     std::vector<TapBlock<Work>> blocks;
     for (const WindowBlock& part : window_blocks(window, tile, sizeof(Work))) {
         const TileLoader<Work> loader(part.window, tile.rows, tile.columns, ColumnLayout::phases, read, fill);
@@ -72,15 +73,17 @@ void correlate_in(const ConstStack& image, const ConstStack& kernel, const Mutab
     const ReadRun<Work> read = row_reader<AsNumber, Work>(image.element);
     const WriteRun<Result> write = row_writer<FromNumber, Result>(out.element);
     require(read != nullptr && write != nullptr, "correlate: no loop for these element types");
-    Work fill;
-    std::memcpy(&fill, fill_element, sizeof(fill));
+    Fill<Work> fill{};
+    std::memcpy(&fill.value, fill_element, sizeof(fill.value));
 
     const double cost = 0.3 + 0.05 * static_cast<double>(window.taps());
     const TileShape shape = choose_tile(out.first.rows, out.first.columns, window, sizeof(Work), cost);
     const std::vector<TapBlock<Work>> blocks = tap_blocks<Work>(window, shape, read, fill);
     const index sums_pitch = shape.columns + row_slack;
-    const auto larger = [](const TapBlock<Work>& a, const TapBlock<Work>& b) { return a.loader.size() < b.loader.size(); };
-    const index buffer_size = std::max_element(blocks.begin(), blocks.end(), larger)->loader.size() + row_slack;
+    const auto larger = [](const TapBlock<Work>& a, const TapBlock<Work>& b) {
+        return a.loader.size() < b.loader.size();
+    };
+    const index buffer_size = std::max_element(blocks.begin(), blocks.end(), larger)->loader.size();
     const std::size_t scratch_bytes = Scratch::bytes<Work>(buffer_size) + Scratch::bytes<Work>(window.taps()) +
                                       Scratch::bytes<Work>(shape.rows * sums_pitch);
 

@@ -6,11 +6,13 @@
 
 namespace imkernels {
 
-/// out[y, x] = sum over taps (i, j) of kernel[i, j] * image at row y * stride - before + i * dilation, column likewise.
+/// out[y, x] = sum over taps (i, j) of kernel[i, j] * image at row y * stride - before + i * dilation, column
+/// likewise.
 ///
-/// `image`, `kernel` and `out` have the same leading axes. The element type of `kernel` is the type that is computed in:
-/// int32 (the caller has made sure that no sum leaves it), int64 (modulo 2^64), float32 or float64; `out` may be
-/// of any type but bool. `fill` is an element of the kernel's type that stands outside the image in mode constant.
+/// `image`, `kernel` and `out` have the same leading axes. The element type of `kernel` is the type that is
+/// computed in: int32 (the caller has made sure that no sum leaves it), int64 (modulo 2^64), float32 or
+/// float64; `out` may be of any type but bool. `fill` is an element of the kernel's type that stands outside
+/// the image in mode constant.
 void correlate(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
                const std::byte* fill, int workers);
 

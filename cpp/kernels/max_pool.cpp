@@ -1,10 +1,11 @@
 // Max pooling: K_h x K_w compare-and-selects per output, lanes along the outputs.
 //
-// Pixels are compared as integer keys (32 bits, or 64 for 64-bit pixels) in which every NaN is the largest key and the
-// two zeros are one, so that "strictly greater" alone keeps the first maximum and lets the first NaN win. Each output
-// remembers the number of its best tap in a lane as wide as the key. A tap outside the image reads the
-// lowest key, which never is strictly greater; an output starts with its first tap inside the image, so that an
-// outside tap cannot win even where all pixels are lowest. Values are then copied from where the maxima were found.
+// Pixels are compared as integer keys (32 bits, or 64 for 64-bit pixels) in which every NaN is the largest
+// key and the two zeros are one, so that "strictly greater" alone keeps the first maximum and lets the first
+// NaN win. Each output remembers the number of its best tap in a lane as wide as the key. A tap outside the
+// image reads the lowest key, which never is strictly greater; an output starts with its first tap inside the
+// image, so that an outside tap cannot win even where all pixels are lowest. Values are then copied from
+// where the maxima were found.
 #include "kernels/max_pool.hpp"
 
 #include <algorithm>
@@ -35,16 +36,20 @@ void keep_greater(const Key* __restrict tap, Key number, index count, Key* __res
 
 using CopyElement = void (*)(const std::byte* source, std::byte* target);
 
-/// Copies one element, turned round where the byte orders differ.
+template <class T, bool from_swapped, bool to_swapped>
+void copy_element(const std::byte* source, std::byte* target) {
+    // By way of the key, which makes every NaN the quiet one.
+    const T value = from_key<T>(to_key(detail::load_element<T, from_swapped>(source)));
+    detail::store_element<T, to_swapped>(target, value);
+}
+
 CopyElement element_copier(ElementType from, ElementType to) {
     return visit_dtype(from.dtype, [&](auto tag) -> CopyElement {
         using T = typename decltype(tag)::type;
-        if (from.swapped == to.swapped) {
-            return [](const std::byte* source, std::byte* target) { std::memcpy(target, source, sizeof(T)); };
+        if (from.swapped) {
+            return to.swapped ? copy_element<T, true, true> : copy_element<T, true, false>;
         }
-        return [](const std::byte* source, std::byte* target) {
-            detail::store_element<T, true>(target, detail::load_element<T, false>(source));
-        };
+        return to.swapped ? copy_element<T, false, true> : copy_element<T, false, false>;
     });
 }
 
@@ -63,7 +68,8 @@ public:
         const ReadRun<Key> read = row_reader<AsMaximumKey, Key>(image.element);
         require(read != nullptr, "max_pool_with_argmax: no loop for this element type");
         for (const WindowBlock& block : window_blocks(window, shape_, sizeof(Key))) {
-            loaders_.emplace_back(block.window, shape_.rows, shape_.columns, ColumnLayout::phases, read, lowest);
+            loaders_.emplace_back(block.window, shape_.rows, shape_.columns, ColumnLayout::phases, read,
+                                  Fill<Key>{lowest, false});
             blocks_.push_back(block);
             buffer_size_ = std::max(buffer_size_, loaders_.back().size());
         }
@@ -141,41 +147,57 @@ private:
     index buffer_size_ = 0;
 };
 
-/// Throws for the first index of the plane that is not one of `pixels`; negative ones are huge as unsigned numbers.
-void check_argmax(const ConstPlane& argmax, const MutablePlane& out) {
+/// Throws for the first index of a row that is not one of the pixels of `out`; negative ones are huge as
+/// unsigned numbers.
+void check_argmax_row(const ConstPlane& argmax, index row, const MutablePlane& out) {
     const auto pixels = static_cast<std::uint64_t>(out.rows) * static_cast<std::uint64_t>(out.columns);
-    for (index row = 0; row < argmax.rows; ++row) {
-        for (index column = 0; column < argmax.columns; ++column) {
-            const auto flat = detail::load_element<std::int64_t, false>(argmax.at(row, column));
-            if (static_cast<std::uint64_t>(flat) >= pixels) {
-                throw std::out_of_range("argmax must hold indices into the plane of " + std::to_string(out.rows) + " x " +
-                                        std::to_string(out.columns) + " pixels, got " + std::to_string(flat));
-            }
+    for (index column = 0; column < argmax.columns; ++column) {
+        const auto flat = detail::load_element<std::int64_t, false>(argmax.at(row, column));
+        if (static_cast<std::uint64_t>(flat) >= pixels) {
+            throw std::out_of_range("argmax must hold indices into the plane of " + std::to_string(out.rows) + " x " +
+                                    std::to_string(out.columns) + " pixels, got " + std::to_string(flat));
         }
     }
 }
 
 template <class T>
-void scatter_add(const ConstPlane& grad, const ConstPlane& argmax, const MutablePlane& out) {
+void scatter_add_row(const ConstPlane& grad, const ConstPlane& argmax, index row, const MutablePlane& out) {
     using Sum = std::conditional_t<std::is_integral_v<T>, std::uint64_t, T>;
-    for (index row = 0; row < out.rows; ++row) {
-        for (index column = 0; column < out.columns; ++column) {
-            detail::store_element<T, false>(out.at(row, column), T{});
-        }
-    }
     const auto width = static_cast<std::uint64_t>(out.columns);
     const auto pixels = static_cast<std::uint64_t>(out.rows) * width;
-    for (index row = 0; row < grad.rows; ++row) {
-        for (index column = 0; column < grad.columns; ++column) {
-            const auto flat = detail::load_element<std::uint64_t, false>(argmax.at(row, column));
-            if (flat >= pixels) {
-                continue;  // checked before: somebody has written to argmax since
-            }
-            std::byte* target = out.at(static_cast<index>(flat / width), static_cast<index>(flat % width));
-            const Sum sum = static_cast<Sum>(detail::load_element<T, false>(target)) +
-                            static_cast<Sum>(detail::load_element<T, false>(grad.at(row, column)));
-            detail::store_element<T, false>(target, static_cast<T>(sum));
+    for (index column = 0; column < grad.columns; ++column) {
+        const auto flat = detail::load_element<std::uint64_t, false>(argmax.at(row, column));
+        if (flat >= pixels) {
+            continue;  // checked before: somebody has written to argmax since
         }
+        std::byte* target = out.at(static_cast<index>(flat / width), static_cast<index>(flat % width));
+        const Sum sum = static_cast<Sum>(detail::load_element<T, false>(target)) +
+                        static_cast<Sum>(detail::load_element<T, false>(grad.at(row, column)));
+        detail::store_element<T, false>(target, static_cast<T>(sum));
+    }
+}
+
+/// Zeroes `out` and adds up the gradients in it. A plane is one worker's, since its order of addition is part
+/// of the result; its rows come in bands, so that there is a moment between them to answer Ctrl-C.
+template <class T>
+void route(const ConstStack& grad, const ConstStack& argmax, const MutableStack& out, int workers) {
+    parallel_for({out.planes() * out.first.rows, 0.2 * static_cast<double>(out.first.columns), 0, workers},
+                 [&](index item, Scratch) {
+                     const MutablePlane plane = out.plane(item / out.first.rows);
+                     for (index column = 0; column < plane.columns; ++column) {
+                         detail::store_element<T, false>(plane.at(item % plane.rows, column), T{});
+                     }
+                 });
+    constexpr index band_pixels = index{1} << 22;
+    const index band = std::max<index>(1, band_pixels / std::max<index>(1, grad.first.columns));
+    for (index begin = 0; begin < grad.first.rows; begin += band) {
+        const index end = std::min(begin + band, grad.first.rows);
+        const double cost = static_cast<double>((end - begin) * grad.first.columns);
+        parallel_for({out.planes(), cost, 0, workers}, [&](index plane, Scratch) {
+            for (index row = begin; row < end; ++row) {
+                scatter_add_row<T>(grad.plane(plane), argmax.plane(plane), row, out.plane(plane));
+            }
+        });
     }
 }
 }  // namespace
@@ -199,17 +221,15 @@ void max_pool_backward(const ConstStack& grad, const ConstStack& argmax, const M
     require(argmax.element.dtype == Dtype::int64 && !argmax.element.swapped, "max_pool_backward: argmax is int64");
     require(argmax.first.rows == grad.first.rows && argmax.first.columns == grad.first.columns,
             "max_pool_backward: grad and argmax have one shape");
-    const double cost = static_cast<double>(out.first.rows * out.first.columns) * 0.2 +
-                        static_cast<double>(grad.first.rows * grad.first.columns) * 1.0;
     visit_dtype(grad.element.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         if constexpr (std::is_arithmetic_v<T>) {
             // All indices first: a bad one must leave `out` as it was.
-            parallel_for({out.planes(), cost, 0, workers},
-                         [&](index plane, Scratch) { check_argmax(argmax.plane(plane), out.plane(plane)); });
-            parallel_for({out.planes(), cost, 0, workers}, [&](index plane, Scratch) {
-                scatter_add<T>(grad.plane(plane), argmax.plane(plane), out.plane(plane));
-            });
+            const index rows = argmax.first.rows;
+            parallel_for(
+                {argmax.planes() * rows, 0.5 * static_cast<double>(argmax.first.columns), 0, workers},
+                [&](index item, Scratch) { check_argmax_row(argmax.plane(item / rows), item % rows, out.first); });
+            route<T>(grad, argmax, out, workers);
         } else {
             require(false, "max_pool_backward: no loop for this element type");
         }

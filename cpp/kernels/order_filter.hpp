@@ -19,9 +19,10 @@ struct Footprint {
     std::vector<Tap> taps;
 };
 
-/// out[y, x] = sorted(window)[n / 2]: the median, the upper middle one for even n. `footprint` without taps stands for
-/// the whole rectangle. Works on every type; `out` has the image's type in either byte order. Floats are ordered -0.0 before
-/// 0.0. `fill` is an element of the image's type in native byte order that stands outside the image in mode constant.
+/// out[y, x] = sorted(window)[n / 2]: the median, the upper middle one for even n. `footprint` without taps
+/// stands for the whole rectangle. Works on every type; `out` has the image's type in either byte order.
+/// Floats are ordered -0.0 before 0.0. `fill` is an element of the image's type in native byte order that
+/// stands outside the image in mode constant.
 void median_filter(const ConstStack& image, const MutableStack& out, const Window2D& window, const Footprint& footprint,
                    NanPolicy nan, const std::byte* fill, int workers);
 

@@ -33,8 +33,9 @@ int team_size(const Loop& loop) {
 #ifdef _OPENMP
     const double work = static_cast<double>(loop.count) * loop.cost;
     if (loop.workers > 1 && loop.count > 1 && work >= serial_below && !forked() && !omp_in_parallel()) {
-        const int team = static_cast<int>(std::min<index>(loop.workers, loop.count));
-        return team_available(team) ? team : 1;
+        // As many as allowed even for fewer items: the runtime ends and creates threads whenever a team's
+        // size changes.
+        return team_available(loop.workers) ? loop.workers : 1;
     }
 #endif
     (void)loop;
@@ -47,7 +48,7 @@ public:
     TeamScratch(int team, std::size_t bytes)
         : pitch_((bytes + Scratch::line - 1) / Scratch::line * Scratch::line),
           block_(static_cast<std::byte*>(
-              ::operator new(pitch_ * static_cast<std::size_t>(team), std::align_val_t{Scratch::line}))) {}
+              ::operator new(pitch_* static_cast<std::size_t>(team), std::align_val_t{Scratch::line}))) {}
     ~TeamScratch() { ::operator delete(block_, std::align_val_t{Scratch::line}); }
     TeamScratch(const TeamScratch&) = delete;
     TeamScratch& operator=(const TeamScratch&) = delete;

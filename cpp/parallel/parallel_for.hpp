@@ -12,20 +12,21 @@ namespace imkernels {
 
 /// A loop over independent items. What an item computes may depend on its number, never on who computes it.
 struct Loop {
-    index count;               // items
-    double cost;               // estimated nanoseconds of one item on one core
-    std::size_t scratch_bytes; // per worker, allocated before any work starts
-    int workers;               // at most this many threads
+    index count;                // items
+    double cost;                // estimated nanoseconds of one item on one core
+    std::size_t scratch_bytes;  // per worker, allocated before any work starts
+    int workers;                // at most this many threads
 };
 
-/// Runs `body(item, scratch)` for every item of the loop. Serial where the loop is too small to gain from threads, in a
-/// forked child (see process.hpp) and where threads cannot be had. The first exception of a body ends the
-/// loop and is thrown again here.
+/// Runs `body(item, scratch)` for every item of the loop. Serial where the loop is too small to gain from
+/// threads, in a forked child (see process.hpp) and where threads cannot be had. The first exception of a
+/// body ends the loop and is thrown again here.
 ///
 /// The calling thread polls the interrupt hook between items; if it asks to stop, `Interrupted` is thrown.
 void parallel_for(const Loop& loop, const std::function<void(index, Scratch)>& body);
 
-/// A hook that says whether to give up (true), called at most every 50 ms by the thread that called `parallel_for`.
+/// A hook that says whether to give up (true), called at most every 50 ms by the thread that called
+/// `parallel_for`.
 using InterruptHook = bool (*)();
 void set_interrupt_hook(InterruptHook hook);
 

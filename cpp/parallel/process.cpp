@@ -1,58 +1,68 @@
 #include "parallel/process.hpp"
 
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
-#include <new>
-#include <system_error>
-#include <thread>
-#include <vector>
-
-#if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
-#endif
+
+#include <atomic>
+#include <cctype>
+#include <cstdlib>
+#include <mutex>
+#include <vector>
 
 namespace imkernels {
 
 namespace {
 std::atomic<bool> in_forked_child{false};
 
+/// The stack size that the OpenMP runtime gives its threads: OMP_STACKSIZE (or GNU's name for it) in KiB or
+/// with a unit; 0 leaves it to the system.
+std::size_t runtime_stack_size() {
+    const char* text = std::getenv("OMP_STACKSIZE");
+    text = text != nullptr ? text : std::getenv("GOMP_STACKSIZE");
+    if (text == nullptr) {
+        return 0;
+    }
+    char* unit = nullptr;
+    const unsigned long long number = std::strtoull(text, &unit, 10);
+    while (*unit == ' ') {
+        ++unit;
+    }
+    const char letter = static_cast<char>(std::toupper(static_cast<unsigned char>(*unit)));
+    const int shift = letter == 'B' ? 0 : letter == 'M' ? 20 : letter == 'G' ? 30 : 10;
+    return static_cast<std::size_t>(number) << shift;
+}
+
 /// Creates `count` threads that all live at the same time, and joins them.
 bool threads_can_be_created(int count) {
-    std::mutex mutex;
-    std::condition_variable released;
-    bool done = false;
-    std::vector<std::thread> threads;
-    bool created = true;
-    try {
-        threads.reserve(static_cast<std::size_t>(count));
-        for (int i = 0; i < count; ++i) {
-            threads.emplace_back([&] {
-                std::unique_lock lock(mutex);
-                released.wait(lock, [&] { return done; });
-            });
+    std::mutex gate;
+    const auto wait = [](void* locked) -> void* {
+        const std::lock_guard passed(*static_cast<std::mutex*>(locked));
+        return nullptr;
+    };
+    static const std::size_t stack_size = runtime_stack_size();
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    if (stack_size > 0) {
+        pthread_attr_setstacksize(&attributes, stack_size);  // ignored where it is too small, as by the runtime
+    }
+    std::vector<pthread_t> threads;
+    threads.reserve(static_cast<std::size_t>(count));
+    gate.lock();
+    for (pthread_t thread; static_cast<int>(threads.size()) < count; threads.push_back(thread)) {
+        if (pthread_create(&thread, &attributes, wait, &gate) != 0) {
+            break;
         }
-    } catch (const std::system_error&) {
-        created = false;
-    } catch (const std::bad_alloc&) {
-        created = false;
     }
-    {
-        const std::lock_guard lock(mutex);
-        done = true;
+    gate.unlock();
+    for (const pthread_t thread : threads) {
+        pthread_join(thread, nullptr);
     }
-    released.notify_all();
-    for (std::thread& thread : threads) {
-        thread.join();
-    }
-    return created;
+    pthread_attr_destroy(&attributes);
+    return static_cast<int>(threads.size()) == count;
 }
 }  // namespace
 
 void watch_forks() {
-#if defined(__unix__) || defined(__APPLE__)
     pthread_atfork(nullptr, nullptr, [] { in_forked_child = true; });
-#endif
 }
 
 bool forked() {
@@ -60,11 +70,12 @@ bool forked() {
 }
 
 bool team_available(int threads) {
-    thread_local int proven = 1;  // each calling thread has a pool of its own in the OpenMP runtime
-    if (threads > proven && threads_can_be_created(threads - 1)) {
-        proven = threads;
+    thread_local int last = 1;  // each calling thread has a pool of its own in the OpenMP runtime
+    if (threads > last && !threads_can_be_created(threads - 1)) {
+        return false;
     }
-    return threads <= proven;
+    last = threads;
+    return true;
 }
 
 }  // namespace imkernels

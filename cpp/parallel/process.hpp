@@ -10,8 +10,9 @@ void watch_forks();
 /// anybody used it before the fork (the copy may be shared with other libraries), so it is not entered there.
 bool forked();
 
-/// Whether a team of `threads` can run. The OpenMP runtime ends the process when it cannot create a thread, so
-/// threads are created and joined here first, once per calling thread and larger team.
+/// Whether a team of `threads` can run. The OpenMP runtime ends the process when it cannot create a thread.
+/// So where a team is larger than the calling thread's last, as many threads of the same kind are created and
+/// joined here first.
 bool team_available(int threads);
 
 /// Date (yyyymm) of the OpenMP standard that the module was built for; 0 without OpenMP.

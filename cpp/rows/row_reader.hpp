@@ -126,7 +126,8 @@ ReadRun<Work> row_reader(ElementType element) {
         } else if constexpr (sizeof(From) == 1) {
             return detail::read_run<Policy, Work, From, false>;
         } else {
-            return element.swapped ? detail::read_run<Policy, Work, From, true> : detail::read_run<Policy, Work, From, false>;
+            return element.swapped ? detail::read_run<Policy, Work, From, true>
+                                   : detail::read_run<Policy, Work, From, false>;
         }
     });
 }

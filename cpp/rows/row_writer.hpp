@@ -57,7 +57,8 @@ WriteRun<Work> row_writer(ElementType element) {
         } else if constexpr (sizeof(To) == 1) {
             return detail::write_run<Policy, Work, To, false>;
         } else {
-            return element.swapped ? detail::write_run<Policy, Work, To, true> : detail::write_run<Policy, Work, To, false>;
+            return element.swapped ? detail::write_run<Policy, Work, To, true>
+                                   : detail::write_run<Policy, Work, To, false>;
         }
     });
 }

@@ -29,12 +29,13 @@ inline double buffer_bytes(const Window2D& window, TileShape tile, index bytes) 
            static_cast<double>(bytes);
 }
 
-/// A tile size for `window` on an output of `rows` x `columns`: the padded input of a tile, `bytes` per element, stays
-/// within a few hundred KiB, the rows that neighbouring tiles load twice stay few, and a tile with `cost` ns per output
-/// ends soon enough to answer Ctrl-C.
+/// A tile size for `window` on an output of `rows` x `columns`: the padded input of a tile, `bytes` per
+/// element, stays within a few hundred KiB, the rows that neighbouring tiles load twice stay few, and a tile
+/// with `cost` ns per output ends soon enough to answer Ctrl-C.
 inline TileShape choose_tile(index rows, index columns, const Window2D& window, index bytes, double cost) {
     constexpr index wide = 512;
-    constexpr double padded_bytes = 256 * 1024;
+    constexpr double wanted_bytes = 256 * 1024;
+    constexpr double most_bytes = 1024 * 1024;
     constexpr double longest = 20e6;  // ns
     const auto evenly = [](index extent, index most) {
         const index parts = std::max<index>(1, (extent + most - 1) / most);
@@ -42,13 +43,17 @@ inline TileShape choose_tile(index rows, index columns, const Window2D& window, 
     };
     const index halo = window.rows.reach() / window.rows.stride;
     TileShape tile{evenly(rows, std::max<index>(32, 2 * halo)), evenly(columns, wide)};
-    const auto padded = [&] { return buffer_bytes(window, tile, bytes); };
-    while (padded() > padded_bytes && tile.rows > 8) {
-        tile.rows = (tile.rows + 1) / 2;
-    }
-    while (padded() > padded_bytes && tile.columns > 64) {
-        tile.columns = (tile.columns + 1) / 2;
-    }
+    const auto shrink = [&](index TileShape::* side, index least, double most) {
+        while (buffer_bytes(window, tile, bytes) > most && tile.*side > least) {
+            tile.*side = std::max(least, (tile.*side + 1) / 2);
+        }
+    };
+    // Small tiles load much twice; below these sizes only what would not fit otherwise goes.
+    shrink(&TileShape::rows, 8, wanted_bytes);
+    shrink(&TileShape::columns, 64, wanted_bytes);
+    shrink(&TileShape::columns, 8, most_bytes);
+    shrink(&TileShape::rows, 1, most_bytes);
+    shrink(&TileShape::columns, 1, most_bytes);
     while (static_cast<double>(tile.rows * tile.columns) * cost > longest && tile.rows * tile.columns > 1) {
         index& longer = tile.rows > 1 ? tile.rows : tile.columns;
         longer = (longer + 1) / 2;
@@ -58,7 +63,8 @@ inline TileShape choose_tile(index rows, index columns, const Window2D& window, 
 
 class TileGrid {
 public:
-    /// `interleaved` neighbouring planes share their tiles, so that one task reads and writes their cache lines.
+    /// `interleaved` neighbouring planes share their tiles, so that one task reads and writes their cache
+    /// lines.
     TileGrid(index planes, index rows, index columns, TileShape tile, index interleaved)
         : rows_(rows),
           columns_(columns),

@@ -1,13 +1,15 @@
 // The loader: brings the part of an image that a tile of outputs needs into a small buffer.
 //
 // It takes care of everything that kernels do not see: borders, strides in memory, byte order, element type.
-// Pixels that lie between windows (stride larger than the window) are neither read nor stored. Columns come in
-// one of two layouts:
+// Pixels that lie between windows (stride larger than the window) are neither read nor stored. Columns come
+// in one of two layouts:
 //
-// - phases, for kernels that go through the taps and treat many outputs at once. With a column stride of s, tap
-//   t of outputs 0, 1, 2, ... lies in phase t % s, side by side from element t / s on: the loop over outputs is
-//   contiguous whatever the stride.
-// - dense, for kernels that go through the outputs and treat a whole window at once. The windows of neighbouring
+// - phases, for kernels that go through the taps and treat many outputs at once. With a column stride of s,
+// tap
+//   t of outputs 0, 1, 2, ... lies in phase t % s, side by side from element t / s on: the loop over outputs
+//   is contiguous whatever the stride.
+// - dense, for kernels that go through the outputs and treat a whole window at once. The windows of
+// neighbouring
 //   outputs start `output_step()` elements apart.
 #pragma once
 
@@ -19,23 +21,39 @@
 
 namespace imkernels {
 
-/// Elements of slack behind every row of a buffer: vector code may read and write past the end.
-inline constexpr index row_slack = 64;
+/// Elements of slack behind a row: vector code may read and write that far past the end.
+inline constexpr index row_slack = 2 * 64;
+
+/// What stands outside the image in mode constant.
+template <class Work>
+struct Fill {
+    Work value;
+    bool nan;
+};
+
+/// Reads the fill from an element of the image's type in native byte order.
+template <class Policy, class Work>
+Fill<Work> read_fill(Dtype dtype, const std::byte* element) {
+    Fill<Work> fill{};
+    fill.nan = row_reader<Policy, Work>({dtype, false})(element, 0, 1, &fill.value);
+    return fill;
+}
 
 enum class ColumnLayout { phases, dense };
 
 template <class Work>
 class TileLoader {
 public:
-    /// For tiles of at most `rows` x `columns` outputs. `fill` stands outside the image in mode constant.
-    TileLoader(const Window2D& window, index rows, index columns, ColumnLayout layout, ReadRun<Work> read, Work fill)
+    /// For tiles of at most `rows` x `columns` outputs.
+    TileLoader(const Window2D& window, index rows, index columns, ColumnLayout layout, ReadRun<Work> read,
+               Fill<Work> fill)
         : window_(window),
           read_(read),
           fill_(fill),
-          dense_(layout == ColumnLayout::dense),
+          dense_(layout == ColumnLayout::dense || columns == 1),  // one column of outputs needs no phases
           phases_(dense_ ? 1 : window.columns.step()),
-          phase_pitch_((dense_ ? window.columns.cover(columns) : phase_extent(columns)) + row_slack),
-          pitch_(phases_ * phase_pitch_),
+          phase_pitch_(dense_ ? window.columns.cover(columns) : phase_extent(columns)),
+          pitch_(phases_ * phase_pitch_ + row_slack),
           size_(window.rows.cover(rows) * pitch_) {}
 
     /// Elements of the buffer that `load` fills.
@@ -55,21 +73,30 @@ public:
         return row * window_.rows.dilation * pitch_ + in_row;
     }
 
-    /// Loads what the outputs [row, row + rows) x [column, column + columns) need; true if a NaN was among it.
+    /// Loads what the outputs [row, row + rows) x [column, column + columns) need; true if a NaN was among
+    /// it.
     bool load(const ConstPlane& plane, index row, index column, index rows, index columns, Work* buffer) const {
-        const index step = window_.rows.step();
-        const index needed = window_.rows.cover(rows);
         bool nan = false;
-        for (index y = 0; y < needed; ++y) {
-            const index output = std::min(y / step, rows - 1);
-            const index position = window_.rows.position(row + output) + y - output * step;
-            const Run source = border_run(window_.rows.border, plane.rows, position);
-            const bool outside = source.source == no_source;
-            const Line line{outside ? nullptr : plane.data + source.source * plane.row_stride, plane.columns,
-                            plane.column_stride};
-            nan |= load_columns(line, column, columns, buffer + y * pitch_);
+        for (index y = 0; y < window_.rows.cover(rows); ++y) {
+            nan |= load_row(plane, row_position(row, rows, y), column, columns, buffer + y * pitch_);
         }
         return nan;
+    }
+
+    /// The image row, or the row outside of it, that row `y` of the buffer holds.
+    index row_position(index row, index rows, index y) const {
+        const index step = window_.rows.step();
+        const index output = std::min(y / step, rows - 1);
+        return window_.rows.position(row + output) + y - output * step;
+    }
+
+    /// Loads one row of the buffer.
+    bool load_row(const ConstPlane& plane, index position, index column, index columns, Work* target) const {
+        const Run source = border_run(window_.rows.border, plane.rows, position);
+        const bool outside = source.source == no_source;
+        return load_columns(
+            {outside ? nullptr : plane.data + source.source * plane.row_stride, plane.columns, plane.column_stride},
+            column, columns, target);
     }
 
 private:
@@ -80,9 +107,7 @@ private:
     };
 
     /// Elements of one phase for `columns` outputs.
-    index phase_extent(index columns) const {
-        return columns + (window_.columns.reach() - 1) / window_.columns.stride;
-    }
+    index phase_extent(index columns) const { return columns + (window_.columns.reach() - 1) / window_.columns.stride; }
 
     bool load_columns(const Line& line, index column, index columns, Work* target) const {
         const WindowAxis& axis = window_.columns;
@@ -110,7 +135,8 @@ private:
                                                  : border_run(window_.columns.border, line.extent, position);
             const index here = std::min(count, (run.count - 1) / stride + 1);
             if (run.source == no_source) {
-                std::fill_n(target, here, fill_);
+                std::fill_n(target, here, fill_.value);
+                nan |= fill_.nan;
             } else {
                 nan |= read_(line.data + run.source * line.stride, run.step * stride * line.stride, here, target);
             }
@@ -123,7 +149,7 @@ private:
 
     Window2D window_;
     ReadRun<Work> read_;
-    Work fill_;
+    Fill<Work> fill_;
     bool dense_;
     index phases_;
     index phase_pitch_;

@@ -58,6 +58,16 @@ _SUPPORTED = frozenset(ALL + "qQ" + "lL")
 
 
 def _foreign_array(value: Any, name: str) -> Array:
+    _refuse_foreign(value, name)
+    for part in value if isinstance(value, (list, tuple)) else ():
+        _refuse_foreign(part, name)
+    try:
+        return np.asarray(value)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be what numpy.asarray takes, got {type(value).__name__}: {error}") from None
+
+
+def _refuse_foreign(value: Any, name: str) -> None:
     kind = type(value)
     home = kind.__module__.partition(".")[0]
     if isinstance(value, np.ma.MaskedArray):
@@ -66,64 +76,65 @@ def _foreign_array(value: Any, name: str) -> Array:
         raise TypeError(f"{name} must be an array in this process's memory, got {kind.__name__}; use {_ADAPTERS[home]}")
     if getattr(kind, "__array_ufunc__", True) is None:
         raise TypeError(f"{name} is a {kind.__name__}, which refuses array functions (__array_ufunc__ is None)")
-    return np.asarray(value)
 
 
-def window_axes_last(array: Array, axes: Axes, name: str, count: int = 2) -> Array:
-    """Return a view of `array` with its `count` window axes last."""
-    if array.ndim < count:
-        raise ValueError(f"{name} must have at least {count} dimensions, got shape {array.shape}")
+def as_image(value: ArrayLike, axes: Any, name: str) -> tuple[Array, Pair | None]:
+    """Return a view of an input with its window axes last, and those axes counted from the end (None: the last two)."""
+    array = as_array(value, name)
+    if array.ndim < 2:
+        raise ValueError(f"{name} must have at least two dimensions, got shape {array.shape}")
     if axes is None:
-        return array
-    numbers = _tuple_of_ints(axes, count, "axes")
-    wrapped = [axis + array.ndim if axis < 0 else axis for axis in numbers]
-    if any(not 0 <= axis < array.ndim for axis in wrapped) or len(set(wrapped)) != count:
-        raise ValueError(f"axes must be {count} different axes of an array of {array.ndim} dimensions, got {axes!r}")
-    return np.moveaxis(array, wrapped, range(-count, 0))
+        return array, None
+    numbers = _ints(axes, 2, "axes must be a pair of ints")
+    rows, columns = (axis - array.ndim if axis >= 0 else axis for axis in numbers)
+    if rows == columns or not (-array.ndim <= rows < 0 and -array.ndim <= columns < 0):
+        raise ValueError(f"axes must be two different axes of {name}, which has {array.ndim}, got {axes!r}")
+    return windows_last(array, (rows, columns)), (rows, columns)
 
 
-def result_shape(loop: tuple[int, ...], core: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
-    """Return the shape of a result whose window axes stand where `axes` says."""
+def windows_last(array: Array, axes: Pair | None) -> Array:
+    """Return a view of `array` with its window axes last."""
+    return array if axes is None else np.moveaxis(array, axes, (-2, -1))
+
+
+def result_shape(loop: tuple[int, ...], extents: Pair, axes: Pair | None) -> tuple[int, ...]:
+    """Return the shape of a result whose window axes stand where `axes`, counted from the end, says."""
     if axes is None:
-        return loop + core
-    ndim = len(loop) + len(core)
-    places = [operator.index(axis) % ndim for axis in axes]
+        return loop + extents
+    ndim = len(loop) + 2
+    places = [axis + ndim for axis in axes]
     rest = iter(loop)
-    return tuple(core[places.index(axis)] if axis in places else next(rest) for axis in range(ndim))
+    return tuple(extents[places.index(axis)] if axis in places else next(rest) for axis in range(ndim))
 
 
 # The window
 
 
-def _tuple_of_ints(value: Any, count: int, name: str) -> tuple[int, ...]:
+def _ints(value: Any, count: int, rule: str) -> tuple[int, ...]:
+    """Return a sequence of ints as a tuple; bools are no numbers here."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        raise TypeError(f"{rule}, got {value!r}")
+    numbers = tuple(value)
     try:
-        numbers = tuple(operator.index(number) for number in value)
+        if any(isinstance(number, (bool, np.bool_)) for number in numbers):
+            raise TypeError
+        numbers = tuple(operator.index(number) for number in numbers)
     except TypeError:
-        raise TypeError(f"{name} must be a tuple of {count} ints, got {value!r}") from None
+        raise TypeError(f"{rule}, got {value!r}") from None
     if len(numbers) != count:
-        raise ValueError(f"{name} must have {count} elements, got {value!r}")
+        raise ValueError(f"{rule}, got {value!r}")
     return numbers
 
 
 def pair(value: Any, name: str, least: int | None = None) -> Pair:
     """Return an int or a pair of ints as a pair of numbers of at least `least`."""
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be an int or a pair of ints, got {value!r}")
-    try:
-        number = operator.index(value)
-        numbers: tuple[int, ...] = (number, number)
-    except TypeError:
-        try:
-            numbers = tuple(operator.index(number) for number in value)
-        except TypeError:
-            raise TypeError(f"{name} must be an int or a pair of ints, got {value!r}") from None
-    if len(numbers) != 2:
-        raise ValueError(f"{name} must be an int or a pair of ints, got {value!r}")
-    if least is not None and min(numbers) < least:
+    single = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    rows, columns = _ints((value, value) if single else value, 2, f"{name} must be an int or a pair of ints")
+    if least is not None and min(rows, columns) < least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}")
-    if max(numbers) > LARGEST:
+    if max(rows, columns) > LARGEST:
         raise ValueError(f"{name} must be at most {LARGEST}, got {value!r}")
-    return numbers[0], numbers[1]
+    return rows, columns
 
 
 def _mode_pair(mode: Any) -> tuple[str, str]:
@@ -144,10 +155,10 @@ def pads(padding: Any, size: Pair, dilation: Pair, origin: Pair) -> Pairs:
             return (0, 0), (0, 0)
         top, left = (d * (k // 2 + o) for k, d, o in zip(size, dilation, origin, strict=True))
         return (top, dilation[0] * (size[0] - 1) - top), (left, dilation[1] * (size[1] - 1) - left)
-    if isinstance(padding, Sequence) and len(padding) == 2 and isinstance(padding[0], Sequence):
-        rows, columns = (pair(sides, "padding", 0) for sides in padding)
-        return rows, columns
-    around = pair(padding, "padding", 0)
+    sides = padding.tolist() if isinstance(padding, np.ndarray) else padding
+    if isinstance(sides, Sequence) and len(sides) == 2 and all(isinstance(side, Sequence) for side in sides):
+        return pair(sides[0], "padding", 0), pair(sides[1], "padding", 0)
+    around = pair(sides, "padding", 0)
     return (around[0], around[0]), (around[1], around[1])
 
 
@@ -172,7 +183,9 @@ def _plan(
     if sizes[0] * sizes[1] > LARGEST:
         raise ValueError(f"size must be a window of at most {LARGEST} pixels, got {size!r}")
     if max(reaches) > LARGEST:
-        raise ValueError(f"size and dilation must keep the window within {LARGEST} pixels, got {size!r} and {dilation!r}")
+        raise ValueError(
+            f"size and dilation must keep the window within {LARGEST} pixels, got {size!r} and {dilation!r}"
+        )
     padded = pads(padding, sizes, dilations, origins)
     outputs = []
     for axis, pixels in enumerate(extent):
@@ -214,11 +227,13 @@ def window_plan(
 def footprint_mask(size: Any, footprint: Any) -> tuple[Any, NDArray[np.bool_] | None]:
     """Return the size of the window and, unless it is the whole rectangle, its mask."""
     if (size is None) == (footprint is None):
-        raise ValueError(f"exactly one of size and footprint must be given, got size={size!r} and footprint={footprint!r}")
+        raise ValueError(
+            f"exactly one of size and footprint must be given, got size={size!r} and footprint={footprint!r}"
+        )
     if footprint is None:
         return size, None
-    mask = np.asarray(footprint)
-    if mask.ndim != 2 or mask.dtype.char not in _SUPPORTED or not mask.any():
+    mask = as_array(footprint, "footprint")
+    if mask.ndim != 2 or not mask.any():
         raise ValueError(f"footprint must be a two-dimensional array with a true element, got {footprint!r}")
     mask = mask.astype(bool)
     return mask.shape, None if mask.all() else mask
@@ -248,7 +263,12 @@ def _exact_element(cval: Any, value: Array, dtype: Dtype) -> Array | None:
     """Return the element, rounded if `dtype` is a float; None if `dtype` has no such value."""
     native = dtype.newbyteorder("=")
     if native.kind == "f":
-        element = np.full((1, 1), float(cval), native)
+        try:
+            exact = np.full((1, 1), float(cval))
+        except OverflowError:
+            return None
+        element = np.empty((1, 1), native)
+        _core.convert(exact, element, 1)
         return element if np.isfinite(element[0, 0]) or not math.isfinite(cval) else None
     if value.dtype.kind == "f" and not float(cval).is_integer():
         return None
@@ -269,10 +289,27 @@ def result_dtype(dtype: DTypeLike, allowed: str, name: str) -> Dtype:
     return wanted.newbyteorder("=")
 
 
+def check_casting(casting: Any) -> None:
+    """Raise unless `casting` is one of NumPy's rules; it is checked whether or not there is an `out` to cast to."""
+    if not isinstance(casting, str):
+        raise TypeError(f"casting must be a str, got {casting!r}")
+    if casting not in ("no", "equiv", "safe", "same_kind", "unsafe"):
+        raise ValueError(f"casting must be 'no', 'equiv', 'safe', 'same_kind' or 'unsafe', got {casting!r}")
+
+
+def single_out(out: Any) -> Any:
+    """Return `out` of a function of one result, which like a ufunc's may be a tuple of one."""
+    if not isinstance(out, tuple):
+        return out
+    if len(out) != 1:
+        raise ValueError(f"out must be an array or a tuple of one, got {len(out)} of them")
+    return out[0]
+
+
 def check_out(out: Any, shape: tuple[int, ...], dtype: Dtype, casting: Casting, name: str) -> Array:
     """Return `out` if a result of `shape` and `dtype` can go there."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"{name} must be a numpy.ndarray, got {type(out).__name__}")
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a numpy.ndarray without a mask, got {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"{name} must have the shape of the result, {shape}, got {out.shape}")
     if not np.can_cast(dtype, out.dtype, casting):
@@ -288,7 +325,9 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: Dtype, casting: Casting, 
 
 def _overlaps_itself(array: Array) -> bool:
     """Whether two elements share a byte of memory."""
-    steps = sorted((abs(stride), extent) for stride, extent in zip(array.strides, array.shape, strict=True) if extent > 1)
+    steps = sorted(
+        (abs(stride), extent) for stride, extent in zip(array.strides, array.shape, strict=True) if extent > 1
+    )
     if array.size == 0:
         return False
     covered = array.itemsize
@@ -315,7 +354,7 @@ def _overlap(one: Array, other: Array) -> bool:
     if not np.may_share_memory(one, other):
         return False
     try:
-        return np.shares_memory(one, other, max_work=10_000)
+        return np.shares_memory(one, other, max_work=10_000)  # type: ignore[arg-type]  # the stub knows -1 and 0
     except np.exceptions.TooHardError:
         return True
 
@@ -360,10 +399,11 @@ class Delivery:
         native: bool = False,
         name: str = "out",
     ) -> None:
+        check_casting(casting)
         self._out = out
         self._result = result
         self._workers = workers
-        target = np.empty(shape, result) if out is None else check_out(out, shape, result, casting, name)
+        target = _new_array(shape, result) if out is None else check_out(out, shape, result, casting, name)
         self._target = target
         same = target.dtype == result or (not native and target.dtype.newbyteorder("=") == result)
         if same and (rounds or result == computed) and (out is None or not shares_memory(target, inputs)):
@@ -376,9 +416,16 @@ class Delivery:
         if self.work is not self._target:
             step = self.work
             if self._result not in (step.dtype, self._target.dtype):
-                step = _converted(step, np.empty(step.shape, self._result), self._workers)
-            _converted(step, self._target, self._workers)
+                step = converted(step, self._result, self._workers)
+            _convert(step, self._target, self._workers)
         return self._target if self._out is None else self._out
+
+
+def _new_array(shape: tuple[int, ...], dtype: Dtype) -> Array:
+    try:
+        return np.empty(shape, dtype)
+    except ValueError:
+        raise ValueError(f"padding and size must leave a result that an array can hold, got shape {shape}") from None
 
 
 def deliver(compute: Callable[[Array], None], delivery: Delivery) -> Array:
@@ -388,10 +435,18 @@ def deliver(compute: Callable[[Array], None], delivery: Delivery) -> Array:
     return delivery.finish()
 
 
-def _converted(source: Array, target: Array, workers: int) -> Array:
+def _convert(source: Array, target: Array, workers: int) -> None:
     """Copy `source` into `target`: rounded half to even and saturated, NaN to 0 in integers."""
     if source.dtype == target.dtype or target.dtype.kind == "b":
         np.copyto(target, source, casting="unsafe")
-    else:
+    elif source.size > 0:
         _core.convert(source, target, workers)
+
+
+def converted(source: Array, dtype: Dtype, workers: int = 1) -> Array:
+    """Return `source`, an array of two or more dimensions, as an array of `dtype` by the package's rule."""
+    if source.dtype == dtype:
+        return source
+    target = np.empty(source.shape, dtype)
+    _convert(source, target, workers)
     return target

@@ -91,17 +91,18 @@ def remove_noise(photograph: Pixels) -> Iterator[Picture]:
         ("salt_and_pepper", "Salt and pepper, 10 %", salt_and_pepper(photograph, 0.1, random)),
         ("gaussian", "Gaussian noise, sigma 30", gaussian_noise(photograph, 30, random)),
     )
-    filters: tuple[tuple[str, str, str, Callable[..., Any], Any], ...] = (
-        ("median", "Median, 3 x 3", "median_filter(image, 3, axes=(0, 1))", ik.median_filter, 3),
-        ("box", "Box blur, 3 x 3", "box_blur(image, 3, axes=(0, 1))", ik.box_blur, 3),
-        ("binomial", "Binomial kernel, 5 x 5", "correlate(image, binomial, axes=(0, 1))", ik.correlate, BINOMIAL),
+    filters = (
+        (ik.median_filter, 3, "3", "Median, 3 x 3"),
+        (ik.box_blur, 3, "3", "Box blur, 3 x 3"),
+        (ik.correlate, BINOMIAL, "binomial", "Binomial kernel, 5 x 5"),
     )
     for name, title, image in spoilt:
         yield Picture(name, title, "", image, psnr(photograph, image), shown=FACE)
-        for filter_name, filter_title, call, function, window in filters:
+        for function, window, written, effect in filters:
             result, rate = measure(function, image, window, axes=(0, 1), pixels=image.size)
             pixels = to_bytes(result)
-            yield Picture(f"{name}_{filter_name}", filter_title, call, pixels, psnr(photograph, pixels), rate, FACE)
+            call = f"{function.__name__}(image, {written}, axes=(0, 1))"
+            yield Picture(f"{name}_{function.__name__}", effect, call, pixels, psnr(photograph, pixels), rate, FACE)
 
 
 def salt_and_pepper(image: Pixels, share: float, random: np.random.Generator) -> Pixels:
@@ -130,7 +131,8 @@ def psnr(photograph: Pixels, image: Pixels) -> float:
 
 def to_bytes(values: NDArray[Any]) -> Pixels:
     """Round to grey levels."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    levels: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return levels
 
 
 def stretched(values: NDArray[np.float32]) -> Pixels:

@@ -25,14 +25,14 @@ stride : int or pair of ints, default 1
     "padding": """
 padding : {"same", "valid"}, int, pair of ints, or pair of pairs, default "same"
     Pixels that `mode` makes up around the image: ``"same"`` as many as give one output per pixel (at stride 1),
-    ``"valid"`` none, an int that many on every side, ``(rows, columns)`` on both sides of an axis, ``((top, bottom), (left,
-    right))`` literally. It may exceed the window and the image.
+    ``"valid"`` none, an int that many on every side, ``(rows, columns)`` on both sides of an axis, ``((top, bottom),
+    (left, right))`` literally. It may exceed the window and the image.
 """,
     "mode": """
 mode : str or pair of str, default "reflect"
-    What stands outside the image, one mode or one for rows and one for columns: ``"reflect"`` (d c b a | a b c d | d c b
-    a), ``"mirror"`` (d c b | a b c d | c b a), ``"nearest"`` (a a a | a b c d | d d d), ``"wrap"`` (b c d | a b c d | a b
-    c) or ``"constant"`` (`cval`). SciPy's ``"grid-..."`` names are known as well.
+    What stands outside the image, one mode or one for rows and one for columns: ``"reflect"`` (d c b a | a b c d | d c
+    b a), ``"mirror"`` (d c b | a b c d | c b a), ``"nearest"`` (a a a | a b c d | d d d), ``"wrap"`` (b c d | a b c d |
+    a b c) or ``"constant"`` (`cval`). SciPy's ``"grid-..."`` names are known as well.
 cval : scalar, default 0.0
     The value outside the image for mode ``"constant"``; the image's dtype must be able to hold it.
 """,
@@ -48,8 +48,9 @@ out : ndarray, optional
 """,
     "axes": """
 axes : pair of ints, optional
-    The window axes of the image, ``(-2, -1)`` by default, in the order of `size`, `stride`, `padding` and `mode`. The result
-    has its window axes in the same places. ``axes=(0, 1)`` filters an interleaved (H, W, C) image as it lies in memory.
+    The window axes of the image, ``(-2, -1)`` by default, in the order of `size`, `stride`, `padding` and `mode`. The
+    result has its window axes in the same places. ``axes=(0, 1)`` filters an interleaved (H, W, C) image as it lies in
+    memory.
 """,
     "casting": """
 casting : str, default "same_kind"

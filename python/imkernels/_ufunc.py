@@ -2,13 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from imkernels import _docs
 
+Dtype: TypeAlias = np.dtype[Any]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -40,8 +41,15 @@ class KernelFunction(Generic[P, R]):
 
     identity = None
 
-    def __init__(self, function: Callable[P, R], signature: str, types: Sequence[str]) -> None:
+    def __init__(
+        self,
+        function: Callable[P, R],
+        signature: str,
+        types: Sequence[str],
+        operands: Callable[[tuple[Dtype, ...]], tuple[Dtype, ...]] | None = None,
+    ) -> None:
         self._function = function
+        self._operands = operands
         self.__name__ = function.__name__
         self.__qualname__ = function.__name__
         self.__module__ = "imkernels"
@@ -68,9 +76,7 @@ class KernelFunction(Generic[P, R]):
         """Pickle by name."""
         return self.__name__
 
-    def resolve_dtypes(
-        self, dtypes: tuple[DTypeLike, ...], *, casting: Any = "same_kind"
-    ) -> tuple[np.dtype[Any], ...]:
+    def resolve_dtypes(self, dtypes: tuple[DTypeLike, ...], *, casting: Any = "same_kind") -> tuple[Dtype, ...]:
         """Return the dtypes of a loop: the first in `types` that all inputs reach by safe casts.
 
         Parameters
@@ -87,14 +93,14 @@ class KernelFunction(Generic[P, R]):
         Raises
         ------
         TypeError
-            If no loop takes these inputs, or an output cannot be cast to.
-        ValueError
-            If the number of dtypes is not `nargs`.
+            If the number of dtypes is not `nargs`, an input has none, no loop takes the inputs, or an output cannot be
+            cast to.
         """
-        if len(dtypes) != self.nargs:
-            raise ValueError(f"dtypes must have {self.nargs} elements, one per operand, got {len(dtypes)}")
-        given = tuple(np.dtype(dtype) for dtype in dtypes[: self.nin])
-        loop = self.loop(given)
+        if not isinstance(dtypes, tuple) or len(dtypes) != self.nargs:
+            raise TypeError(f"dtypes must be a tuple of {self.nargs}, one per operand, got {dtypes!r}")
+        if None in dtypes[: self.nin]:
+            raise TypeError(f"dtypes must give a dtype for each of the {self.nin} inputs, got {dtypes!r}")
+        loop = self.loop(tuple(np.dtype(dtype) for dtype in dtypes[: self.nin]))
         for wanted, found in zip(dtypes[self.nin :], loop[self.nin :], strict=True):
             if wanted is not None and not np.can_cast(found, wanted, casting):
                 raise TypeError(
@@ -103,16 +109,17 @@ class KernelFunction(Generic[P, R]):
                 )
         return loop
 
-    def loop(self, inputs: tuple[np.dtype[Any], ...]) -> tuple[np.dtype[Any], ...]:
+    def loop(self, inputs: tuple[Dtype, ...]) -> tuple[Dtype, ...]:
         """Return the dtypes of the first loop that inputs of these dtypes reach by safe casts."""
-        found = first_loop(self.types, inputs)
+        operands = inputs if self._operands is None else self._operands(inputs)
+        found = first_loop(self.types, operands)
         if found is None:
             names = ", ".join(str(dtype) for dtype in inputs)
             raise TypeError(f"{self.__name__}: no loop takes {names}; the loops are {', '.join(self.types)}")
         return tuple(np.dtype(character) for character in found.replace("->", ""))
 
 
-def first_loop(types: Sequence[str], inputs: tuple[np.dtype[Any], ...]) -> str | None:
+def first_loop(types: Sequence[str], inputs: tuple[Dtype, ...]) -> str | None:
     """Return the first of the loops `types` whose inputs the dtypes `inputs` reach by safe casts."""
     for loop in types:
         operands = loop.split("->")[0]
@@ -121,10 +128,22 @@ def first_loop(types: Sequence[str], inputs: tuple[np.dtype[Any], ...]) -> str |
     return None
 
 
-def kernel_function(signature: str, types: Sequence[str]) -> Callable[[Callable[P, R]], KernelFunction[P, R]]:
-    """Make a `KernelFunction` of the function below."""
+def kernel_function(
+    signature: str, types: Sequence[str], operands: Callable[[tuple[Dtype, ...]], tuple[Dtype, ...]] | None = None
+) -> Callable[[Callable[P, R]], KernelFunction[P, R]]:
+    """Make a `KernelFunction` of the function below.
+
+    `operands` looks at the dtypes of the inputs before a loop is sought: it raises for those that a safe cast would
+    reach but that mean something else, and returns those by which the loop is chosen.
+    """
 
     def decorate(function: Callable[P, R]) -> KernelFunction[P, R]:
-        return KernelFunction(function, signature, types)
+        return KernelFunction(function, signature, types, operands)
 
     return decorate
+
+
+def refuse_bool(name: str, dtype: Dtype) -> None:
+    """Raise for truth values, which have neither sums nor means."""
+    if dtype.kind == "b":
+        raise TypeError(f"{name} must hold numbers, got dtype bool; say {name}.astype(numpy.uint8) or a float dtype")

@@ -14,14 +14,17 @@ from imkernels._arguments import (
     ModeOrPair,
     Padding,
     as_array,
+    as_image,
+    converted,
     deliver,
     fill_element,
     result_dtype,
     result_shape,
-    window_axes_last,
+    single_out,
     window_plan,
+    windows_last,
 )
-from imkernels._ufunc import FLOATS, NUMBERS, SIGNED, first_loop, kernel_function
+from imkernels._ufunc import FLOATS, NUMBERS, SIGNED, first_loop, kernel_function, refuse_bool
 from imkernels.settings import resolve_workers
 
 _INT32 = np.dtype(np.int32)
@@ -33,7 +36,17 @@ CORRELATE_TYPES = [f"{image}{kernel}->{_INT32.char}" for image in "bB" for kerne
 ]
 
 
-@kernel_function("(h,w),(k,l)->(p,q)", CORRELATE_TYPES)
+def _operands(inputs: tuple[Dtype, ...]) -> tuple[Dtype, ...]:
+    """Refuse what a safe cast would turn into other sums: bool into 8-bit integers, uint64 into floats."""
+    if all(dtype.kind in "bui" for dtype in inputs):
+        for name, dtype in zip(("image", "kernel"), inputs, strict=True):
+            refuse_bool(name, dtype)
+            if dtype.kind == "u" and dtype.itemsize == 8:
+                raise TypeError(f"{name} must fit int64, got dtype uint64; say {name}.astype(numpy.int64)")
+    return inputs
+
+
+@kernel_function("(h,w),(k,l)->(p,q)", CORRELATE_TYPES, _operands)
 def correlate(
     image: ArrayLike,
     kernel: ArrayLike,
@@ -90,8 +103,8 @@ def correlate(
     -----
     Integers are exact: int32 results are refused where ``sum(abs(kernel))`` times the largest magnitude of the image's
     dtype can pass 2**31 (``dtype=numpy.int64`` is the way out), int64 ones are taken modulo 2**64 as NumPy's sums are.
-    float16 is computed in float32 and rounded once. A float result lies within ``K * L * eps * sum(|kernel| * |image|)`` of the
-    exact one, and whole numbers below 2**24 come out exact.
+    float16 is computed in float32 and rounded once. A float result lies within ``K * L * eps * sum(|kernel| *
+    |image|)`` of the exact one, and whole numbers below 2**24 come out exact.
 
     Examples
     --------
@@ -101,7 +114,7 @@ def correlate(
     >>> ik.correlate(image, np.array([[-1, 0, 1]], dtype=np.int8))
     array([[1, 3, 6, 4]], dtype=int32)
     """
-    pixels = window_axes_last(as_array(image, "image"), axes, "image")
+    pixels, places = as_image(image, axes, "image")
     weights = as_array(kernel, "kernel")
     if weights.ndim < 2 or 0 in weights.shape[-2:]:
         raise ValueError(f"kernel must have two axes that are not empty, got shape {weights.shape}")
@@ -119,7 +132,7 @@ def correlate(
     )
     loop = _loop_dtype(pixels.dtype, weights.dtype, dtype)
     working = _working_dtype(loop, pixels.dtype, weights)
-    fill = fill_element(cval, pixels.dtype).astype(working)
+    fill = converted(fill_element(cval, pixels.dtype), working)
     threads = resolve_workers(workers)
     try:
         leading = np.broadcast_shapes(pixels.shape[:-2], weights.shape[:-2])
@@ -127,31 +140,27 @@ def correlate(
         raise ValueError(
             f"image and kernel must broadcast over their leading axes, got shapes {pixels.shape} and {weights.shape}"
         ) from None
-    bank = np.broadcast_to(weights.astype(working, copy=False), leading + weights.shape[-2:])
+    bank = np.broadcast_to(converted(weights, working), leading + weights.shape[-2:])
 
     def compute(target: Array) -> None:
         stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
-        _core.correlate(stack, bank, window_axes_last(target, axes, "out"), window, fill, threads)
+        _core.correlate(stack, bank, windows_last(target, places), window, fill, threads)
 
     result = loop if dtype is None else result_dtype(dtype, NUMBERS, "correlate")
-    shape = result_shape(leading, extents, axes)
-    return deliver(compute, Delivery(shape, loop, result, out, casting, (pixels, weights), threads, rounds=True))
+    shape = result_shape(leading, extents, places)
+    return deliver(
+        compute, Delivery(shape, loop, result, single_out(out), casting, (pixels, weights), threads, rounds=True)
+    )
 
 
 def _loop_dtype(image: Dtype, kernel: Dtype, dtype: DTypeLike | None) -> Dtype:
     """Return the dtype of the sums: of the loop that gives `dtype` if the inputs reach it safely, else of their own."""
-    if image.kind in "bui" and kernel.kind in "bui":
-        for name, operand in (("image", image), ("kernel", kernel)):
-            if operand.kind == "b":
-                raise TypeError(f"{name} must hold numbers, got dtype bool; say {name}.astype(numpy.uint8)")
-            if operand == np.uint64:
-                raise TypeError(f"{name} must fit int64, got dtype uint64; say {name}.astype(numpy.int64)")
-    if dtype is not None:
-        wanted = [loop for loop in CORRELATE_TYPES if np.dtype(loop[-1]) == np.dtype(dtype)]
-        found = first_loop(wanted, (image, kernel))
-        if found is not None:
-            return np.dtype(found[-1])
-    return correlate.loop((image, kernel))[-1]
+    own = correlate.loop((image, kernel))[-1]
+    if dtype is None:
+        return own
+    wanted = np.dtype(dtype).newbyteorder("=")
+    wider = first_loop([loop for loop in CORRELATE_TYPES if np.dtype(loop[-1]) == wanted], (image, kernel))
+    return own if wider is None else np.dtype(wider[-1])
 
 
 def _working_dtype(loop: Dtype, image: Dtype, weights: Array) -> Dtype:

@@ -15,16 +15,17 @@ from imkernels._arguments import (
     IntOrPair,
     ModeOrPair,
     Padding,
-    as_array,
+    as_image,
     deliver,
     fill_element,
     footprint_mask,
     result_dtype,
     result_shape,
-    window_axes_last,
+    single_out,
     window_plan,
+    windows_last,
 )
-from imkernels._ufunc import ALL, NUMBERS, kernel_function
+from imkernels._ufunc import ALL, NUMBERS, kernel_function, refuse_bool
 from imkernels.settings import resolve_workers
 
 
@@ -100,7 +101,7 @@ def median_filter(
            [1, 1, 1, 1],
            [1, 1, 1, 1]], dtype=uint8)
     """
-    pixels = window_axes_last(as_array(image, "image"), axes, "image")
+    pixels, places = as_image(image, axes, "image")
     if method not in ("auto", "select"):
         raise ValueError(f"method must be 'auto' or 'select', got {method!r}")
     if nan not in ("propagate", "omit"):
@@ -112,17 +113,20 @@ def median_filter(
     threads = resolve_workers(workers)
 
     def compute(target: Array) -> None:
-        _core.median_filter(
-            pixels, window_axes_last(target, axes, "out"), window, mask, nan == "omit", fill, threads
-        )
+        _core.median_filter(pixels, windows_last(target, places), window, mask, nan == "omit", fill, threads)
 
     allowed = ALL if native.kind == "b" else NUMBERS
     result = native if dtype is None else result_dtype(dtype, allowed, "median_filter")
-    shape = result_shape(pixels.shape[:-2], extents, axes)
-    return deliver(compute, Delivery(shape, native, result, out, casting, (pixels,), threads))
+    shape = result_shape(pixels.shape[:-2], extents, places)
+    return deliver(compute, Delivery(shape, native, result, single_out(out), casting, (pixels,), threads))
 
 
-@kernel_function("(h,w)->(p,q)", [f"{kind}->{kind}" for kind in NUMBERS])
+def _box_operands(inputs: tuple[Dtype, ...]) -> tuple[Dtype, ...]:
+    refuse_bool("image", inputs[0])
+    return inputs
+
+
+@kernel_function("(h,w)->(p,q)", [f"{kind}->{kind}" for kind in NUMBERS], _box_operands)
 def box_blur(
     image: ArrayLike,
     size: IntOrPair,
@@ -154,8 +158,8 @@ def box_blur(
     {{out}}
     {{axes}}
     dtype : dtype, optional
-        The dtype of the result. By default means have the image's dtype, sums of integers are int64 or uint64. Integer means
-        are rounded half to even; a float dtype gives them unrounded.
+        The dtype of the result. By default means have the image's dtype, sums of integers are int64 or uint64. Integer
+        means are rounded half to even; a float dtype gives them unrounded.
     {{casting}}
 
     Returns
@@ -189,9 +193,8 @@ def box_blur(
            [0. , 4.5, 4.5],
            [0. , 0. , 0. ]], dtype=float32)
     """
-    pixels = window_axes_last(as_array(image, "image"), axes, "image")
-    if pixels.dtype.kind == "b":
-        raise TypeError("image must hold numbers, got dtype bool; say image.astype(numpy.uint8) or a float dtype")
+    pixels, places = as_image(image, axes, "image")
+    refuse_bool("image", pixels.dtype)
     window, extents = window_plan(pixels, size, stride=stride, padding=padding, mode=mode, origin=origin)
     native = pixels.dtype.newbyteorder("=")
     fill = fill_element(cval, native)
@@ -199,11 +202,13 @@ def box_blur(
     computed = native if normalize else _sum_dtype(native)
 
     def compute(target: Array) -> None:
-        _core.box_blur(pixels, window_axes_last(target, axes, "out"), window, bool(normalize), fill, threads)
+        _core.box_blur(pixels, windows_last(target, places), window, bool(normalize), fill, threads)
 
     result = computed if dtype is None else result_dtype(dtype, NUMBERS, "box_blur")
-    shape = result_shape(pixels.shape[:-2], extents, axes)
-    return deliver(compute, Delivery(shape, computed, result, out, casting, (pixels,), threads, rounds=True))
+    shape = result_shape(pixels.shape[:-2], extents, places)
+    return deliver(
+        compute, Delivery(shape, computed, result, single_out(out), casting, (pixels,), threads, rounds=True)
+    )
 
 
 def _sum_dtype(dtype: Dtype) -> Dtype:

@@ -14,19 +14,22 @@ from imkernels._arguments import (
     Axes,
     Casting,
     Delivery,
+    Dtype,
     IntOrPair,
     Padding,
     Pair,
-    as_array,
+    as_image,
+    converted,
     deliver,
     pads,
     pair,
     result_dtype,
     result_shape,
     shares_memory,
-    window_axes_last,
+    single_out,
+    windows_last,
 )
-from imkernels._ufunc import ALL, INTP, NUMBERS, kernel_function
+from imkernels._ufunc import ALL, INTP, NUMBERS, kernel_function, refuse_bool
 from imkernels.settings import resolve_workers
 
 _INTP = np.dtype(np.intp)
@@ -63,8 +66,8 @@ def max_pool_with_argmax(
     ceil_mode : bool, default False
         Keep a last window that the padded image does not fill, if it starts in the image or in the padding before it.
     out : tuple of two ndarrays, optional
-        Where values and positions go; None leaves one to be made. They are returned. They may overlap the image, not each
-        other.
+        Where values and positions go; None leaves one to be made. They are returned. They may overlap the image, not
+        each other.
     {{axes}}
     dtype : dtype, optional
         The dtype of the values, the image's by default. Values that a narrower one cannot hold are rounded half to even
@@ -76,8 +79,8 @@ def max_pool_with_argmax(
     values : ndarray, shape (..., P, Q)
         The maxima, ``P = (H + top + bottom - dilation * (K - 1) - 1) // stride + 1``. A NaN counts as a maximum.
     argmax : ndarray of intp, shape (..., P, Q)
-        Where they lie: ``row * W + column`` in the plane without padding. On ties (the two zeros tie) the first in row-major
-        order, and the first NaN.
+        Where they lie: ``row * W + column`` in the plane without padding. On ties (the two zeros tie) the first in
+        row-major order, and the first NaN.
 
     Raises
     ------
@@ -98,16 +101,18 @@ def max_pool_with_argmax(
     >>> argmax
     array([[4, 2]])
     """
-    pixels = window_axes_last(as_array(image, "image"), axes, "image")
-    if out is not None and (not isinstance(out, tuple) or len(out) != 2):
+    pixels, places = as_image(image, axes, "image")
+    if out is not None and not isinstance(out, tuple):
         raise TypeError(f"out must be a tuple of two arrays, for values and argmax, got {type(out).__name__}")
+    if out is not None and len(out) != 2:
+        raise ValueError(f"out must be a tuple of two arrays, for values and argmax, got {len(out)} of them")
     values_out, argmax_out = (None, None) if out is None else out
     window, extents = _pool_plan(pixels, size, stride, dilation, padding, ceil_mode)
     native = pixels.dtype.newbyteorder("=")
     allowed = ALL if native.kind == "b" else NUMBERS
     result = native if dtype is None else result_dtype(dtype, allowed, "max_pool_with_argmax")
     threads = resolve_workers(workers)
-    shape = result_shape(pixels.shape[:-2], extents, axes)
+    shape = result_shape(pixels.shape[:-2], extents, places)
     values = Delivery(shape, native, result, values_out, casting, (pixels,), threads, name="out[0]")
     argmax = Delivery(shape, _INTP, _INTP, argmax_out, casting, (pixels,), threads, native=True, name="out[1]")
     if values_out is not None and argmax_out is not None and shares_memory(values_out, (argmax_out,)):
@@ -115,15 +120,23 @@ def max_pool_with_argmax(
     if values.work.size > 0:
         _core.max_pool_with_argmax(
             pixels,
-            window_axes_last(values.work, axes, "out[0]"),
-            window_axes_last(argmax.work, axes, "out[1]"),
+            windows_last(values.work, places),
+            windows_last(argmax.work, places),
             window,
             threads,
         )
     return values.finish(), argmax.finish()
 
 
-@kernel_function("(p,q),(p,q)->(h,w)", [f"{kind}{INTP}->{kind}" for kind in NUMBERS])
+def _backward_operands(inputs: tuple[Dtype, ...]) -> tuple[Dtype, ...]:
+    grad, argmax = inputs
+    refuse_bool("grad", grad)
+    if argmax.kind not in "iu":
+        raise TypeError(f"argmax must hold integers, got dtype {argmax}")
+    return grad, _INTP  # indices of any width are read
+
+
+@kernel_function("(p,q),(p,q)->(h,w)", [f"{kind}{INTP}->{kind}" for kind in NUMBERS], _backward_operands)
 def max_pool_backward(
     grad: ArrayLike,
     argmax: ArrayLike,
@@ -149,8 +162,8 @@ def max_pool_backward(
     axes : pair of ints, optional
         The window axes of `grad`, `argmax` and the result, ``(-2, -1)`` by default.
     dtype : dtype, optional
-        The dtype of the result, the gradient's by default. Values that a narrower one cannot hold are rounded half to even
-        and saturated.
+        The dtype of the result, the gradient's by default. Values that a narrower one cannot hold are rounded half to
+        even and saturated.
     {{casting}}
 
     Returns
@@ -175,39 +188,35 @@ def max_pool_backward(
     array([[ 0.,  0., 20.,  0.],
            [10.,  0.,  0.,  0.]])
     """
-    gradient = as_array(grad, "grad")
-    positions = as_array(argmax, "argmax")
-    if gradient.dtype.kind == "b":
-        raise TypeError("grad must hold numbers, got dtype bool; say grad.astype(numpy.uint8) or a float dtype")
-    if positions.dtype.kind not in "iu":
-        raise TypeError(f"argmax must hold integers, got dtype {positions.dtype}")
+    gradient, places = as_image(grad, axes, "grad")
+    positions, _ = as_image(argmax, axes, "argmax")
+    _backward_operands((gradient.dtype, positions.dtype))
     if gradient.shape != positions.shape:
         raise ValueError(f"argmax must have the shape of grad, {gradient.shape}, got {positions.shape}")
     extents = pair(shape, "shape", 0) if isinstance(shape, (tuple, list)) else None
     if extents is None:
         raise TypeError(f"shape must be a pair of ints, (H, W) of the pooled image, got {shape!r}")
-    gradient = window_axes_last(gradient, axes, "grad")
-    positions = window_axes_last(positions, axes, "argmax")
-    if positions.dtype == np.uint64:
+    if positions.dtype.kind == "u" and positions.dtype.itemsize == 8:
         _check_unsigned(positions, extents)
     if gradient.size > 0 and 0 in extents:
         raise ValueError(f"shape must have pixels for the {gradient.size} gradients, got {shape!r}")
     native = gradient.dtype.newbyteorder("=")
-    summed = np.dtype(np.float32) if native == np.float16 else native
     result = native if dtype is None else result_dtype(dtype, NUMBERS, "max_pool_backward")
+    summed = result if np.can_cast(native, result, "safe") else native
+    summed = np.dtype(np.float32) if summed == np.float16 else summed
     threads = resolve_workers(workers)
 
     def compute(target: Array) -> None:
         _core.max_pool_backward(
-            gradient.astype(summed, copy=False),
+            converted(gradient, summed, threads),
             positions.astype(_INTP, copy=False),
-            window_axes_last(target, axes, "out"),
+            windows_last(target, places),
             threads,
         )
 
-    whole = result_shape(gradient.shape[:-2], extents, axes)
+    whole = result_shape(gradient.shape[:-2], extents, places)
     inputs = (gradient, positions)
-    return deliver(compute, Delivery(whole, summed, result, out, casting, inputs, threads, native=True))
+    return deliver(compute, Delivery(whole, summed, result, single_out(out), casting, inputs, threads, native=True))
 
 
 def _check_unsigned(positions: Array, extents: Pair) -> None:
@@ -233,7 +242,9 @@ def _plan(
         before, after = around[axis]
         reach = dilations[axis] * (sizes[axis] - 1) + 1
         if reach > LARGEST:
-            raise ValueError(f"size and dilation must keep the window within {LARGEST} pixels, got {size!r}, {dilation!r}")
+            raise ValueError(
+                f"size and dilation must keep the window within {LARGEST} pixels, got {size!r}, {dilation!r}"
+            )
         # A window that is not filled starts at most stride - 1 pixels further on.
         spare = strides[axis] - 1 if ceil_mode else 0
         count = _core.output_extent(pixels, before, after + spare, reach, strides[axis])

@@ -7,9 +7,12 @@ import operator
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imkernels import _core
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _process_workers: int | None = None
 _context_workers: ContextVar[int | None] = ContextVar("imkernels.workers", default=None)
@@ -46,6 +49,11 @@ def get_workers() -> int:
     """Return the number of threads that a call made here with ``workers=None`` may use.
 
     Small calls run on one thread whatever it says, and so does every call in a forked child process.
+
+    Returns
+    -------
+    int
+        The number of threads.
 
     Examples
     --------
@@ -93,8 +101,8 @@ def isa_level() -> str:
     Returns
     -------
     str
-        ``"baseline"``, ``"x86-64-v3"`` (AVX2) or ``"x86-64-v4"`` (AVX-512). The environment variable ``IMKERNELS_ISA`` forces
-        one when the package is imported.
+        ``"baseline"``, ``"x86-64-v3"`` (AVX2) or ``"x86-64-v4"`` (AVX-512). The environment variable ``IMKERNELS_ISA``
+        forces one when the package is imported.
 
     Examples
     --------
@@ -141,7 +149,7 @@ def _environment_workers() -> int:
             raise ValueError(f"IMKERNELS_NUM_THREADS must be a positive number or -1, got {own!r}") from None
     # OpenMP allows a list, one number per level of nesting. What is malformed is the OpenMP runtime's to report.
     shared = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if shared.isdecimal() and int(shared) >= 1:
+    if shared.isdecimal() and 1 <= int(shared) < 2**31:
         return int(shared)
     return _granted_workers()
 
@@ -149,6 +157,8 @@ def _environment_workers() -> int:
 @functools.cache
 def _granted_workers() -> int:
     """Return the number of cores that affinity and the cgroup's quota allow."""
+    from pathlib import Path  # not above: it takes a quarter of the time of importing the package
+
     try:
         cores = len(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # not on every system
@@ -157,7 +167,7 @@ def _granted_workers() -> int:
     return max(1, cores if quota is None else min(cores, math.ceil(quota)))
 
 
-def cgroup_quota(membership: Path, root: Path) -> float | None:
+def cgroup_quota(membership: "Path", root: "Path") -> float | None:
     """Return the CPU quota in cores of the cgroup that `membership` (``/proc/self/cgroup``) names, None without one.
 
     A limit of any ancestor counts. Files that are missing, empty or malformed set no limit.
@@ -175,18 +185,18 @@ def cgroup_quota(membership: Path, root: Path) -> float | None:
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
-def _ancestors(root: Path, path: str) -> list[Path]:
+def _ancestors(root: "Path", path: str) -> "list[Path]":
     folder = root / path.strip("/")
     # Inside a container the path may be the host's: then only the root is there.
     return [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
 
 
-def _quota_v2(folder: Path) -> float | None:
+def _quota_v2(folder: "Path") -> float | None:
     fields = _read(folder / "cpu.max").split()
     return _ratio(*fields) if len(fields) == 2 else None
 
 
-def _quota_v1(folder: Path) -> float | None:
+def _quota_v1(folder: "Path") -> float | None:
     return _ratio(_read(folder / "cpu.cfs_quota_us").strip(), _read(folder / "cpu.cfs_period_us").strip())
 
 
@@ -197,7 +207,7 @@ def _ratio(quota: str, period: str) -> float | None:
     return None
 
 
-def _read(file: Path) -> str:
+def _read(file: "Path") -> str:
     try:
         return file.read_text()
     except (OSError, UnicodeDecodeError):

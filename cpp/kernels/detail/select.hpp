@@ -1,20 +1,27 @@
-// Selection in one window: which of its values has a given rank.
+// Selection: which of the values of a window has a given rank.
 //
-// Introselect: count the values below and up to a pivot; unless the pivot is the answer, keep the side that the
-// answer is on and choose a new pivot from it. The first pivot is the answer of the neighbouring window, which in
-// a photograph is the answer again or close to it. Counting and keeping have no branches on the data: a
-// mispredicted branch costs more than several values. Bad luck with the pivots ends after a fixed number of rounds in a bisection over
-// the bits of the key, which no input can slow down.
+// Two ways, one answer. `select` looks at one window: introselect, whose cost hardly depends on the width of
+// the keys. `select_lanes` looks at as many neighbouring windows as two vectors hold: bisection over those
+// bits of the key in which the pixels differ, at a cost of taps times bits. Narrow keys, small windows and
+// pictures of few values favour it.
+//
+// Introselect: count the values below and up to a pivot; unless the pivot is the answer, keep the side that
+// the answer is on and choose a new pivot from it. The first pivot is the answer of the neighbouring window,
+// which in a photograph is the answer again or close to it. Counting and keeping have no branches on the
+// data: a mispredicted branch costs more than several values. Bad luck with the pivots ends after a fixed
+// number of rounds in a bisection over the bits of the key, which no input can slow down.
 //
 // C. A. R. Hoare, "Algorithm 65: Find", CACM 4 (1961); D. R. Musser, "Introspective sorting and selection
 // algorithms", Software: Practice and Experience 27 (1997).
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <type_traits>
 
 #include "core/border.hpp"
+#include "simd/lanes.hpp"
 
 namespace imkernels::detail {
 
@@ -45,6 +52,7 @@ Split count_around(const Key* values, index count, Key pivot) {
 /// Moves the values below (or above) the pivot to the front of `kept`, which may be `values` itself.
 template <bool below, class Key>
 void keep(const Key* values, index count, Key pivot, Key* kept) {
+#pragma GCC unroll 4
     for (index i = 0; i < count; ++i) {
         const Key value = values[i];
         *kept = value;
@@ -52,24 +60,39 @@ void keep(const Key* values, index count, Key pivot, Key* kept) {
     }
 }
 
+/// The smallest, the middle or the largest of three values, as the answer's rank among `count` of their kind
+/// is low, middling or high: each further split starts where the answer is to be expected.
 template <class Key>
-Key median_of_three(Key a, Key b, Key c) {
-    return std::max(std::min(a, b), std::min(std::max(a, b), c));
+Key likely_pivot(Key a, Key b, Key c, index rank, index count) {
+    const Key low = std::min(std::min(a, b), c);
+    const Key middle = std::max(std::min(a, b), std::min(std::max(a, b), c));
+    const Key high = std::max(std::max(a, b), c);
+    const Key upper = 4 * rank >= 3 * count ? high : middle;
+    return 4 * rank < count ? low : upper;
 }
 
-/// The answer's bits from the highest down: a bit is set if too few values lie below the key that has it set.
+/// The bits of a key as a number in the order of the keys, and back.
+template <class Key>
+constexpr std::make_unsigned_t<Key> bits_of_key(Key key) {
+    using Bits = std::make_unsigned_t<Key>;
+    return static_cast<Bits>(static_cast<Bits>(key) ^ static_cast<Bits>(std::numeric_limits<Key>::min()));
+}
+template <class Key>
+constexpr Key key_of_bits(std::make_unsigned_t<Key> bits) {
+    return static_cast<Key>(bits_of_key(static_cast<Key>(bits)));
+}
+
+/// The answer's bits from the highest down: a bit is set if no more than `rank` values lie below the key that
+/// has it set.
 template <class Key>
 Key select_by_bisection(const Key* values, index count, index rank) {
     using Bits = std::make_unsigned_t<Key>;
-    const auto key = [](Bits bits) {
-        return static_cast<Key>(static_cast<Bits>(bits + static_cast<Bits>(std::numeric_limits<Key>::min())));
-    };
     Bits answer = 0;
     for (Bits bit = Bits{1} << (8 * sizeof(Key) - 1); bit != 0; bit = static_cast<Bits>(bit >> 1)) {
         const Bits tried = static_cast<Bits>(answer | bit);
-        answer = count_around(values, count, key(tried)).below <= rank ? tried : answer;
+        answer = count_around(values, count, key_of_bits<Key>(tried)).below <= rank ? tried : answer;
     }
-    return key(answer);
+    return key_of_bits<Key>(answer);
 }
 
 /// The value of rank `rank` (0 for the smallest) of `count` values. `guess` is any key, best one close to the
@@ -91,9 +114,63 @@ Key select(const Key* values, index count, index rank, Key guess, Key* buffer) {
             return pivot;
         }
         values = buffer;
-        pivot = median_of_three(values[0], values[count / 2], values[count - 1]);
+        pivot = likely_pivot(values[0], values[count / 2], values[count - 1], rank, count);
     }
     return select_by_bisection(values, count, rank);
+}
+
+/// Outputs that `select_lanes` works on at once; rows are padded to a multiple of it.
+template <class Key>
+inline constexpr index select_group = 2 * lane_count<Key>;
+
+/// Bits in which keys differ from one of them; the others they share.
+template <class Bits>
+struct Spread {
+    Bits one;        // a key's bits, as `bits_of_key` gives them
+    Bits differing;  // set where some key has another bit
+};
+
+template <class Key>
+void widen(Spread<std::make_unsigned_t<Key>>& spread, const Key* keys, index count) {
+    std::make_unsigned_t<Key> differing = 0;
+    for (index i = 0; i < count; ++i) {
+        differing = static_cast<std::make_unsigned_t<Key>>(differing | (bits_of_key(keys[i]) ^ spread.one));
+    }
+    spread.differing = static_cast<std::make_unsigned_t<Key>>(spread.differing | differing);
+}
+
+/// results[x] = the value of rank ranks[x] among first[offsets[t] + x] over the taps t, for 0 <= x < count.
+/// There are fewer taps than a counter as wide as a key can count.
+template <class Key>
+void select_lanes(const Key* first, const index* offsets, index taps, const Key* ranks,
+                  Spread<std::make_unsigned_t<Key>> spread, index count, Key* results) {
+    using Bits = std::make_unsigned_t<Key>;
+    constexpr Key flip = std::numeric_limits<Key>::min();
+    constexpr index lanes = lane_count<Key>;
+    for (index x = 0; x < count; x += select_group<Key>) {
+        Lanes<Bits> answer[2];
+        answer[0] = answer[1] = Lanes<Bits>{} + static_cast<Bits>(spread.one & ~spread.differing);
+        for (Bits left = spread.differing; left != 0;) {
+            const Bits bit = std::bit_floor(left);
+            left = static_cast<Bits>(left ^ bit);
+            const Lanes<Bits> tried[2] = {answer[0] | bit, answer[1] | bit};
+            const Lanes<Key> pivot[2] = {reinterpret_cast<Lanes<Key>>(tried[0]) ^ flip,
+                                         reinterpret_cast<Lanes<Key>>(tried[1]) ^ flip};
+            Lanes<Bits> below[2]{};
+            for (index t = 0; t < taps; ++t) {
+                const Key* tap = first + offsets[t] + x;
+                below[0] -= reinterpret_cast<Lanes<Bits>>(load_lanes(tap) < pivot[0]);
+                below[1] -= reinterpret_cast<Lanes<Bits>>(load_lanes(tap + lanes) < pivot[1]);
+            }
+            for (index v = 0; v < 2; ++v) {
+                const Lanes<Bits> rank = load_lanes(reinterpret_cast<const Bits*>(ranks) + x + v * lanes);
+                answer[v] = below[v] <= rank ? tried[v] : answer[v];
+            }
+        }
+        for (index v = 0; v < 2; ++v) {
+            store_lanes(results + x + v * lanes, reinterpret_cast<Lanes<Key>>(answer[v]) ^ flip);
+        }
+    }
 }
 
 }  // namespace imkernels::detail

@@ -11,7 +11,8 @@ inline constexpr index weighted_sum_group = 4 * lane_count<Work>;
 
 /// sums[x] += sum over t of weights[t] * first[offsets[t] + x], in the order of the taps.
 template <class Work>
-void add_weighted_sum(const Work* first, const index* offsets, const Work* weights, index taps, index count, Work* sums) {
+void add_weighted_sum(const Work* first, const index* offsets, const Work* weights, index taps, index count,
+                      Work* sums) {
     constexpr index lanes = lane_count<Work>;
     for (index x = 0; x < count; x += 4 * lanes) {
         Lanes<Work> sum[4];

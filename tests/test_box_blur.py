@@ -1,0 +1,382 @@
+"""Means and sums against exact arithmetic, SciPy and OpenCV."""
+
+import math
+from fractions import Fraction
+
+import imkernels as ik
+import numpy as np
+import pytest
+
+from . import cases
+from .cases import assert_same_bits, seeded_image
+from .reference.box_blur import box_blur as reference
+from .reference.windows import modulo, to_dtype, windows
+
+
+def check(image, size, **keywords):
+    """Compare means: those of integers are exact, those of floats within 4*eps*mean|x|."""
+    means = ik.box_blur(image, size, **keywords)
+    exact = reference(image, size, **keywords)
+    if image.dtype.kind != "f":
+        assert_same_bits(means, to_dtype(exact, image.dtype))
+        return
+    assert means.dtype == image.dtype
+    keywords["cval"] = abs(keywords.get("cval", 0.0))
+    assert_within(means, exact, 4 * reference(np.abs(image.astype(float)), size, **keywords))
+
+
+def assert_within(actual, exact, roundings):
+    """Hold |actual - exact| <= eps * roundings, or half the distance of subnormal numbers."""
+    assert actual.shape == exact.shape
+    limits = np.finfo(actual.dtype)
+    error = np.abs(actual.astype(float) - exact.astype(float))
+    allowed = float(limits.eps) * np.asarray(roundings, float) + float(limits.smallest_subnormal)
+    assert (error <= allowed).all(), f"{(error / allowed).max()} of the error allowed"
+
+
+def sum_of(image, size, **keywords):
+    """Return the sums that `normalize=False` promises for integers: modulo 2**64."""
+    exact = reference(image, size, normalize=False, **keywords)
+    return modulo(exact, 64, signed=image.dtype.kind == "i")
+
+
+# Values
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, (4, 5), (6, 1)])
+@pytest.mark.parametrize("dtype", cases.NUMBERS, ids=str)
+def test_every_dtype(dtype, size):
+    check(seeded_image((13, 21), dtype), size)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i8", "f4"])
+@pytest.mark.parametrize("size", cases.SMALL_SIZES)
+def test_small_sizes(size, dtype):
+    check(seeded_image((8, 10), dtype), size)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, (4, 5), 7])
+@pytest.mark.parametrize("dtype", cases.INTEGERS, ids=str)
+def test_constant_integers_stay_as_they_are(dtype, size):
+    limits = np.iinfo(dtype)
+    for value in (limits.min, limits.min + 1, 0, 1, limits.max - 1, limits.max):
+        image = np.full((9, 10), value, dtype)
+        assert_same_bits(ik.box_blur(image, size), image)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, (4, 5), 7, 31])
+@pytest.mark.parametrize("value", [1.0, 0.1, -1 / 3, 6e4, 5.5e-7])
+@pytest.mark.parametrize("dtype", cases.FLOATS, ids=str)
+def test_constant_floats_stay_as_they_are(dtype, value, size):
+    image = np.full((9, 10), value, dtype)
+    assert_within(ik.box_blur(image, size), image, 4 * np.abs(image.astype(float)))
+
+
+@pytest.mark.parametrize("dtype", cases.INTEGERS, ids=str)
+def test_ties_go_to_the_even_neighbour(dtype):
+    limits = np.iinfo(dtype)
+    for low in (limits.min, limits.min + 1, 0, 1, 2, limits.max // 2, limits.max - 2, limits.max - 1):
+        low = int(low)
+        pair = np.array([[low, low + 1]], dtype)
+        even = low + low % 2
+        assert ik.box_blur(pair, (1, 2), padding="valid").tolist() == [[even]]
+
+
+@pytest.mark.parametrize("dtype", cases.INTEGERS, ids=str)
+def test_ties_of_larger_windows(dtype):
+    # Means k + 1/2 of both signs: four zeros and ones (or two and threes, ...) in every order.
+    rng = np.random.default_rng(0)
+    image = (rng.integers(0, 2, (30, 30)) * 2 - (dtype.kind == "i")).astype(dtype)
+    check(image, 2)
+    check(image, (4, 4))
+
+
+@pytest.mark.parametrize("size", [2, 3, (4, 5)])
+@pytest.mark.parametrize("dtype", cases.INTEGERS, ids=str)
+def test_extreme_integers(dtype, size):
+    limits = np.iinfo(dtype)
+    ends = np.array([limits.min, limits.min + 1, limits.max - 1, limits.max], dtype)
+    check(np.random.default_rng(0).choice(ends, (9, 11)), size)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4"])
+def test_integer_means_of_large_windows(dtype):
+    # The sums leave 32 bits (8- and 16-bit pixels) or 52 (32-bit pixels) and change the way they are computed.
+    limits = np.iinfo(dtype)
+    for value in (limits.max, limits.min):
+        image = np.full((1, 1), value, dtype)
+        for size in (
+            (181, 181),
+            (182, 182),
+            (257, 257),
+            (1030, 1030),
+            (2900, 2900) if limits.bits == 8 else (2050, 1025),
+        ):
+            assert ik.box_blur(image, size).tolist() == [[int(value)]]
+
+
+@pytest.mark.parametrize("dtype", cases.INTEGERS, ids=str)
+def test_integer_means_a_hair_beside_a_tie(dtype):
+    # n/2 ones (times the largest value) in a window of n, and one more or one less.
+    highest = int(np.iinfo(dtype).max)
+    for ones in (127, 128, 129):
+        image = np.zeros(256, dtype)
+        image[:ones] = highest
+        exact = Fraction(highest * ones, 256)
+        assert ik.box_blur(image.reshape(16, 16), 16, padding="valid").tolist() == [[round(exact)]]
+
+
+@pytest.mark.parametrize("dtype", ["i8", "u8"])
+def test_64_bit_means_do_not_go_through_doubles(dtype):
+    image = np.array([[2**60 + 1, 2**60 + 3, 2**60 + 5]], dtype)
+    assert ik.box_blur(image, (1, 3), padding="valid").tolist() == [[2**60 + 3]]
+
+
+# Sums
+
+
+@pytest.mark.parametrize("size", [1, 3, (4, 5)])
+@pytest.mark.parametrize("dtype", cases.INTEGERS, ids=str)
+def test_sums_of_integers(dtype, size):
+    image = seeded_image((9, 11), dtype)
+    sums = ik.box_blur(image, size, normalize=False)
+    assert sums.dtype == (np.int64 if dtype.kind == "i" else np.uint64)
+    assert_same_bits(sums, sum_of(image, size))
+
+
+@pytest.mark.parametrize("dtype", ["i8", "u8"])
+def test_sums_wrap_modulo_2_to_the_64(dtype):
+    image = np.full((5, 5), np.iinfo(dtype).max, dtype)
+    assert_same_bits(ik.box_blur(image, 3, normalize=False), image * 9)
+    assert_same_bits(ik.box_blur(image, 16, normalize=False), image * 256)
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS, ids=str)
+def test_sums_of_floats(dtype):
+    image = seeded_image((9, 11), dtype)
+    sums = ik.box_blur(image, (4, 3), normalize=False)
+    assert sums.dtype == dtype
+    magnitudes = reference(np.abs(image), (4, 3), normalize=False)
+    assert_within(sums, reference(image, (4, 3), normalize=False), 4 * magnitudes)
+
+
+@pytest.mark.parametrize("result", cases.NUMBERS, ids=str)
+@pytest.mark.parametrize("dtype", ["i1", "u1", "u2", "i4"])
+def test_dtype_of_sums(dtype, result):
+    image = seeded_image((5, 6), dtype)
+    sums = ik.box_blur(image, 3, normalize=False, dtype=result)
+    expected = to_dtype(reference(image, 3, normalize=False), result)
+    if np.dtype(result).kind == "f":
+        assert_within(
+            sums[np.isfinite(expected)], expected[np.isfinite(expected)], np.abs(expected)[np.isfinite(expected)]
+        )
+        assert_same_bits(np.isinf(sums), np.isinf(expected))
+    else:
+        assert_same_bits(sums, expected)
+
+
+# Float error
+
+
+def hard_images(dtype):
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((130, 140))
+    yield "noise", noise.astype(dtype)
+    yield "large offset", (1000 + noise).astype(dtype)
+    yield "ramp", np.linspace(1, 2000, noise.size).reshape(noise.shape).astype(dtype)
+    yield "magnitudes", (noise * 2.0 ** rng.integers(-12, 13, noise.shape)).astype(dtype)
+    yield "cancelling", np.where(np.indices(noise.shape).sum(0) % 2, -1, 1 + 2.0**-9).astype(dtype)
+    yield "one third", np.full(noise.shape, 1 / 3, dtype)
+
+
+@pytest.mark.parametrize("size", [2, 3, 15, 31, 64, 101, (1, 101), (101, 1), (127, 5)])
+@pytest.mark.parametrize("dtype", cases.FLOATS, ids=str)
+def test_float_means_are_within_4_eps(dtype, size):
+    sparse = {"padding": "valid", "stride": (11, 13)}  # a large window costs the definition 10 ms
+    for _, image in hard_images(dtype):
+        check(image, size, **sparse)
+
+
+@pytest.mark.parametrize("offset", [1e8, 1e15, 1e30])
+def test_large_offsets_in_float64(offset):
+    image = offset + np.random.default_rng(0).standard_normal((60, 60)) * offset * 1e-12
+    check(image, (21, 33), stride=5)
+
+
+@pytest.mark.parametrize("size", [(1, 2), (1, 3), 3, (4, 5)])
+def test_means_of_the_largest_float64(size):
+    # The sum of the window is no float64, the mean is.
+    check_exactly = np.array([[1.7e308, 1.6e308, 1.5e308, -1.7e308, 1.7e308]] * 3)
+    means = ik.box_blur(check_exactly, size)
+    values = windows(check_exactly, size)
+    for where, mean in np.ndenumerate(means):
+        pixels = [Fraction(pixel) for pixel in values[where].ravel().tolist()]
+        allowed = 4 * Fraction(float(np.finfo(float).eps)) * sum(map(abs, pixels)) / len(pixels)
+        assert math.isfinite(mean)
+        assert abs(Fraction(float(mean)) - sum(pixels) / len(pixels)) <= allowed
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+def test_means_of_the_largest_small_floats(dtype):
+    image = np.full((6, 6), np.finfo(dtype).max)
+    assert_same_bits(ik.box_blur(image, 5), image)
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS, ids=str)
+def test_subnormal_numbers(dtype):
+    smallest = np.finfo(dtype).smallest_subnormal
+    image = np.random.default_rng(0).integers(-8, 9, (9, 9)).astype(dtype) * smallest
+    check(image, 2)
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS, ids=str)
+def test_whole_numbers_are_summed_exactly(dtype):
+    image = np.random.default_rng(0).integers(-20, 21, (12, 13)).astype(dtype)
+    sums = ik.box_blur(image, (5, 7), normalize=False)
+    assert_same_bits(sums, reference(image, (5, 7), normalize=False).astype(dtype))
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("dtype", cases.FLOATS, ids=str)
+def test_nan_and_infinities(dtype, normalize):
+    image = seeded_image((12, 14), dtype)
+    image[3, 4] = np.nan
+    image[8, [2, 6]] = np.inf
+    image[9, 9] = -np.inf
+    means = ik.box_blur(image, (3, 4), normalize=normalize)
+    with np.errstate(invalid="ignore"):
+        expected = windows(image, (3, 4)).astype(float).sum((-2, -1))
+    np.testing.assert_array_equal(np.isnan(means), np.isnan(expected))
+    np.testing.assert_array_equal(means[np.isinf(expected)], expected[np.isinf(expected)])
+    assert np.isfinite(means[np.isfinite(expected)]).all()
+
+
+# Extents
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "i8"])
+@pytest.mark.parametrize("axis", ["height", "width"])
+def test_every_extent_past_twice_the_widest_vector(axis, dtype):
+    for extent in range(1, cases.VECTOR_EXTENTS[np.dtype(dtype).itemsize] + 1):
+        check(seeded_image((extent, 2) if axis == "height" else (2, extent), dtype, extent), 3)
+
+
+@pytest.mark.parametrize("size", [3, (6, 2)])
+@pytest.mark.parametrize(
+    "shape", [(height, 3) for height in cases.TILE_HEIGHTS] + [(2, width) for width in cases.TILE_WIDTHS]
+)
+def test_extents_around_tiles(shape, size):
+    check(seeded_image(shape, "u1"), size)
+    check(seeded_image(shape, "f4"), size, stride=(1, 2))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "i8"])
+@pytest.mark.parametrize("size", [2, 3, 5, 7])
+def test_every_extent_with_every_size(size, dtype):
+    for extent in range(1, 141):
+        check(seeded_image((extent, 3), dtype, extent), size)
+        check(seeded_image((3, extent), dtype, extent), size)
+
+
+# Windows
+
+
+@pytest.mark.parametrize("dtype", ["i2", "f4"])
+@pytest.mark.parametrize(("shape", "size", "keywords"), cases.GEOMETRIES)
+def test_geometry(shape, size, keywords, dtype):
+    check(seeded_image(shape, dtype), size, **keywords)
+
+
+@pytest.mark.parametrize("mode", ["constant", "grid-constant", ("constant", "mirror"), ("wrap", "constant")])
+@pytest.mark.parametrize(
+    ("dtype", "cval"),
+    [("u1", 255), ("i1", -128), ("u2", 65535.0), ("i4", -(2**31)), ("i8", -(2**63)), ("u8", 2**64 - 1)]
+    + [("f2", 65504), ("f4", -2.5), ("f8", 0.1)],
+)
+def test_value_outside_the_image(dtype, cval, mode):
+    check(seeded_image((6, 7), dtype), (3, 4), mode=mode, cval=cval)
+    check(seeded_image((6, 7), dtype), 3, mode=mode, cval=cval, padding=4)
+
+
+@pytest.mark.parametrize("cval", [np.nan, np.inf, -np.inf])
+def test_no_number_outside_the_image(cval):
+    image = seeded_image((7, 8), "f4")
+    means = ik.box_blur(image, 3, mode="constant", cval=cval)
+    assert_same_bits(means[1:-1, 1:-1], ik.box_blur(image, 3, padding="valid"))
+    means[1:-1, 1:-1] = cval
+    np.testing.assert_array_equal(means, np.full((7, 8), cval, "f4"))
+
+
+@pytest.mark.parametrize(("alias", "mode"), cases.ALIASES.items())
+def test_names_of_scipy(alias, mode):
+    image = seeded_image((6, 7), "u2")
+    assert_same_bits(ik.box_blur(image, 5, mode=alias), ik.box_blur(image, 5, mode=mode))
+    assert_same_bits(ik.box_blur(image, 5, mode=(alias, "mirror")), ik.box_blur(image, 5, mode=(mode, "mirror")))
+
+
+# dtype
+
+
+@pytest.mark.parametrize("result", cases.INTEGERS, ids=str)
+@pytest.mark.parametrize("dtype", cases.NUMBERS, ids=str)
+def test_integer_results(dtype, result):
+    image = seeded_image((7, 9), dtype)
+    if dtype.kind == "f":
+        # Means of two whole numbers are exact, so that ties are ties.
+        image = np.random.default_rng(0).integers(-300, 301, (7, 9)).astype(dtype)
+        image[5] = [np.inf, -np.inf, 0, np.nan, 1, np.inf, np.inf, 0, -np.inf]
+    means = reference(image, (1, 2))
+    assert_same_bits(ik.box_blur(image, (1, 2), dtype=result), to_dtype(means, result))
+
+
+@pytest.mark.parametrize("size", [(1, 2), 3, (4, 5)])
+@pytest.mark.parametrize("result", cases.FLOATS, ids=str)
+@pytest.mark.parametrize("dtype", cases.NUMBERS, ids=str)
+def test_float_results_are_unrounded(dtype, result, size):
+    image = seeded_image((7, 9), dtype)
+    means = ik.box_blur(image, size, dtype=result)
+    assert means.dtype == result
+    exact = reference(image, size).astype(float)
+    overflow = np.abs(exact) > float(np.finfo(result).max)
+    assert np.isinf(means[overflow]).all()
+    roundings = 4 * reference(np.abs(image.astype(float)), size)
+    assert_within(means[~overflow], exact[~overflow], roundings[~overflow])
+
+
+@pytest.mark.parametrize("dtype", cases.INTEGERS, ids=str)
+def test_unrounded_means_of_integers_round_once(dtype):
+    image = seeded_image((9, 9), dtype)
+    exact = reference(image, 3).astype(float)
+    assert_within(ik.box_blur(image, 3, dtype=float), exact, np.abs(exact))
+
+
+# Other libraries
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, (2, 7), (6, 3)])
+@pytest.mark.parametrize("mode", cases.MODES)
+def test_scipy(scipy_ndimage, mode, size):
+    # Whole numbers, so that SciPy's running sums do not drift.
+    image = np.random.default_rng(0).integers(-1000, 1000, (10, 12)).astype(float)
+    expected = scipy_ndimage.uniform_filter(image, size, mode=mode, cval=7)
+    np.testing.assert_allclose(ik.box_blur(image, size, mode=mode, cval=7), expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("mode", cases.MODES)
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_scipy_origins(scipy_ndimage, size, mode):
+    image = np.random.default_rng(0).integers(-1000, 1000, (8, 9)).astype(float)
+    for origin in range(-(size // 2), (size - 1) // 2 + 1):
+        expected = scipy_ndimage.uniform_filter(image, size, mode=mode, origin=origin)
+        np.testing.assert_allclose(ik.box_blur(image, size, mode=mode, origin=origin), expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, (2, 7), (6, 3), 15])
+@pytest.mark.parametrize(("mode", "border"), [("reflect", 2), ("nearest", 1), ("mirror", 4)])
+def test_opencv(cv2, mode, border, size):
+    assert (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT, cv2.BORDER_REFLECT_101) == (1, 2, 4)
+    image = seeded_image((41, 53), "f4")
+    height, width = (size, size) if isinstance(size, int) else size
+    expected = cv2.blur(image, (width, height), borderType=border)
+    np.testing.assert_allclose(ik.box_blur(image, size, mode=mode), expected, rtol=0, atol=1e-4)

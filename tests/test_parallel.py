@@ -1,0 +1,532 @@
+"""Threads: same bits whoever computes, many callers at once, the floating-point environment, Ctrl-C."""
+
+import platform
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import imkernels as ik
+import numpy as np
+import pytest
+from imkernels import _core
+
+from tests import calls
+from tests.processes import run_alone
+
+threaded = pytest.mark.skipif(not _core.openmp, reason="built without OpenMP")
+x86 = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="knows the control words of Linux on x86-64 alone"
+)
+
+
+def test_every_public_function_is_among_the_calls():
+    assert sorted(calls.every_call()) == calls.public_functions()
+
+
+# The result does not depend on who computes it
+
+
+@pytest.mark.parametrize("dtype", calls.DTYPES)
+@pytest.mark.parametrize("name", calls.public_functions())
+def test_the_number_of_workers_does_not_change_a_bit(name, dtype):
+    call = calls.every_call(dtype)[name]
+    serial = call(1)
+    for workers in (2, 3, 7, 2):
+        assert calls.same_bits(call(workers), serial), workers
+
+
+def test_comparing_bits_sees_one_bit():
+    zeros = (np.zeros((2, 2), np.float32),)
+    assert calls.same_bits(zeros, (np.zeros((2, 2), np.float32),))
+    assert not calls.same_bits(zeros, (np.array([[0, 0], [0, -0.0]], np.float32),))
+    assert not calls.same_bits(zeros, (np.zeros((2, 2), np.int32),))
+
+
+@threaded
+@pytest.mark.slow
+def test_large_calls_use_the_threads_that_they_may_and_small_ones_none():
+    # The runtime keeps its threads: those of a process tell how many a call has used.
+    run_alone(_count_threads, calls.public_functions())
+
+
+def _count_threads(names):
+    import os
+    import threading
+    import time
+
+    import imkernels as ik
+    import numpy as np
+
+    from tests import calls
+
+    def tasks(wanted):
+        # A thread that has ended stays in the list for a moment.
+        for _ in range(200):
+            count = len(os.listdir("/proc/self/task"))
+            if count == wanted:
+                break
+            time.sleep(0.01)
+        return count
+
+    idle = len(os.listdir("/proc/self/task"))
+
+    def check_threads(call, workers, wanted):
+        counts = []
+
+        def run():
+            # A calling thread has a pool of its own, which goes when it ends.
+            call(workers)
+            counts.append(tasks(idle + 1 + wanted) - idle - 1)
+
+        assert tasks(idle) == idle
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        assert counts == [wanted], (call, workers)
+
+    for call in calls.every_call().values():
+        check_threads(call, 1, 0)
+        check_threads(call, 3, 2)
+    small = np.ones((8, 8), np.float32)
+    tiny = {
+        "median_filter": lambda workers: ik.median_filter(small, 3, workers=workers),
+        "box_blur": lambda workers: ik.box_blur(small, 3, workers=workers),
+        "correlate": lambda workers: ik.correlate(small, small[:3, :3], workers=workers),
+        "max_pool_with_argmax": lambda workers: ik.max_pool_with_argmax(small, 2, workers=workers),
+        "max_pool_backward": lambda workers: ik.max_pool_backward(
+            small, np.zeros((8, 8), np.intp), (8, 8), workers=workers
+        ),
+    }
+    assert sorted(tiny) == names
+    for call in tiny.values():
+        check_threads(call, 3, 0)
+
+
+# Many callers
+
+
+def test_eight_threads_at_once_get_what_one_gets():
+    every = [(dtype, name, call) for dtype in calls.DTYPES for name, call in calls.every_call(dtype).items()]
+    expected = [call(1) for _, _, call in every]
+    barrier = threading.Barrier(8)
+
+    def caller(seed):
+        order = np.random.default_rng(seed).permutation(len(every))
+        barrier.wait()
+        return [
+            every[number][:2]
+            for number in order
+            if not calls.same_bits(every[number][2](1 + (number + seed) % 3), expected[number])
+        ]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(caller, range(8))) == [[]] * 8
+
+
+def test_calls_from_new_threads_leave_no_threads_behind():
+    call = calls.every_call()["median_filter"]
+    serial = call(1)
+    seen = []
+    for _ in range(20):
+        thread = threading.Thread(target=lambda: seen.append(calls.same_bits(call(4), serial)))
+        thread.start()
+        thread.join()
+    assert seen == [True] * 20
+
+
+def test_one_input_is_shared_by_calls_that_nest_thread_pools():
+    call = calls.every_call("u1")["median_filter"]
+    serial = call(1)
+
+    def outer(_):
+        with ik.workers(2), ThreadPoolExecutor(2) as inner:
+            return all(calls.same_bits(result, serial) for result in inner.map(call, [1, 2, 3]))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(outer, range(2)))
+
+
+def test_other_python_threads_run_during_a_call():
+    image = np.random.default_rng(5).integers(0, 255, (600, 600), np.uint8)
+    ticks = []
+    ended = threading.Event()
+
+    def tick():
+        while not ended.wait(0.002):
+            ticks.append(time.perf_counter())
+
+    ticker = threading.Thread(target=tick)
+    ticker.start()
+    start = time.perf_counter()
+    ik.median_filter(image, 51, method="select", workers=1)
+    stop = time.perf_counter()
+    ended.set()
+    ticker.join()
+    assert stop - start > 0.15, "too short a call to tell"
+    # With the GIL held the ticker could run for a switch interval (5 ms) at either end alone.
+    inside = [t for t in ticks if start + 0.03 < t < stop - 0.03]
+    assert len(inside) >= 3
+
+
+@threaded
+@pytest.mark.slow
+def test_a_call_from_inside_a_foreign_parallel_region(tmp_path):
+    source = tmp_path / "region.c"
+    source.write_text("void region(void (*f)(void)) {\n#pragma omp parallel num_threads(3)\nf();\n}\n")
+    library = tmp_path / "region.so"
+    try:
+        subprocess.run(["cc", "-shared", "-fPIC", "-fopenmp", "-o", library, source], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs a C compiler with OpenMP")
+    run_alone(_call_inside_a_region, str(library))
+
+
+def _call_inside_a_region(library):
+    import ctypes
+
+    from tests import calls
+
+    expected = calls.results(1)
+    wrong = []
+    counted = []
+    function = ctypes.CFUNCTYPE(None)
+
+    @function
+    def member():
+        counted.append(1)
+        wrong.extend(calls.different(calls.results(4), expected))
+
+    ctypes.CDLL(library).region(member)
+    assert len(counted) == 3
+    assert not wrong
+    assert not calls.different(calls.results(4), expected)
+
+
+# Errors
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_error_in_a_parallel_loop_is_raised_once_and_leaves_all_well(workers):
+    rng = np.random.default_rng(6)
+    grad = np.ones((64, 40, 40), np.float32)
+    argmax = rng.integers(0, 80 * 80, grad.shape)
+    right = ik.max_pool_backward(grad, argmax, (80, 80), workers=1)
+    bad = argmax.copy()
+    bad[37, 20, 20] = 80 * 80
+    bad[12, 3, 4] = -1
+    out = np.full((64, 80, 80), 7, np.float32)
+    for _ in range(100):
+        with pytest.raises(ValueError, match="argmax must hold indices into the plane of 80 x 80 pixels"):
+            ik.max_pool_backward(grad, bad, (80, 80), out=out, workers=workers)
+    np.testing.assert_array_equal(out, 7)
+    np.testing.assert_array_equal(ik.max_pool_backward(grad, argmax, (80, 80), workers=workers), right)
+
+
+# Floating-point environment
+
+
+def _control_words():
+    """Return functions that read and set (MXCSR control bits, x87 control word) of the calling thread."""
+    import ctypes
+
+    libm = ctypes.CDLL("libm.so.6")
+    environment = (ctypes.c_uint32 * 8)()  # fenv_t of x86-64: the x87 environment, then MXCSR
+
+    def get():
+        libm.fegetenv(environment)
+        return environment[7] & ~0x3F, environment[0] & 0xFFFF
+
+    def set_to(sse, x87):
+        libm.fegetenv(environment)
+        environment[7] = sse
+        environment[0] = environment[0] & ~0xFFFF | x87
+        libm.fesetenv(environment)
+
+    return get, set_to
+
+
+# (MXCSR bits, x87 bits) to switch on: flush-to-zero and denormals-are-zero, then the rounding modes.
+FLOAT_MODES = {
+    "flush to zero": (0x8040, 0),
+    "denormals are zero": (0x0040, 0),
+    "downward": (0x2000, 0x0400),
+    "upward": (0x4000, 0x0800),
+    "toward zero": (0x6000, 0x0C00),
+}
+
+
+@x86
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", FLOAT_MODES)
+def test_the_callers_float_mode_neither_changes_a_result_nor_is_changed(mode):
+    run_alone(_calls_in_a_float_mode, *FLOAT_MODES[mode], helpers=[_control_words])
+
+
+def _calls_in_a_float_mode(sse, x87):
+    import threading
+
+    import imkernels as ik
+    import numpy as np
+
+    from tests import calls
+
+    get, set_to = _control_words()
+    rng = np.random.default_rng(1)
+
+    def float_calls(workers):
+        found = {}
+        for dtype in dtypes:
+            kernel = kernels[dtype]
+            for name, image in (("subnormal", subnormal[dtype]), ("normal", normal[dtype])):
+                found[f"median {dtype} {name}"] = (ik.median_filter(image, 3, workers=workers),)
+                found[f"box {dtype} {name}"] = (ik.box_blur(image, 3, workers=workers),)
+                found[f"correlate {dtype} {name}"] = (ik.correlate(image, kernel, workers=workers),)
+                found[f"pool {dtype} {name}"] = ik.max_pool_with_argmax(image, 2, workers=workers)
+                positions = found[f"pool {dtype} {name}"][1]
+                found[f"backward {dtype} {name}"] = (
+                    ik.max_pool_backward(image[..., :100, :140], positions, (200, 280), workers=workers),
+                )
+                found[f"rounded {dtype} {name}"] = (ik.box_blur(image, 3, dtype=np.int16, workers=workers),)
+        return found
+
+    dtypes = ("f2", "f4", "f8")
+    numbers = rng.integers(1, 900, (3, 200, 280))
+    subnormal = {dtype: numbers.astype(dtype) * np.finfo(dtype).smallest_subnormal for dtype in dtypes}
+    normal = {dtype: (rng.standard_normal((3, 200, 280)) * 99).astype(dtype) for dtype in dtypes}
+    kernels = {dtype: rng.standard_normal((3, 3)).astype(dtype) for dtype in dtypes}
+    expected = float_calls(1)
+    pixels = np.float64([5e-324, *range(100)])
+    arithmetic = (pixels / 1.0).tobytes() + (pixels / 49).tobytes()
+
+    default = get()
+    wanted = default[0] | sse, default[1] | x87
+    set_to(*wanted)
+    assert get() == wanted
+    assert (pixels / 1.0).tobytes() + (pixels / 49).tobytes() != arithmetic, "the mode has no effect"
+    wrong = []
+    for workers in (1, 3):
+        wrong += calls.different(float_calls(workers), expected)
+        assert get() == wanted
+
+    def in_a_new_thread():
+        # Its pool is created in the mode of the caller.
+        set_to(*wanted)
+        wrong.extend(calls.different(float_calls(3), expected))
+        assert get() == wanted
+
+    thread = threading.Thread(target=in_a_new_thread)
+    thread.start()
+    thread.join()
+    set_to(*default)
+    assert not wrong, wrong
+    assert not calls.different(float_calls(3), expected)
+
+
+@x86
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", FLOAT_MODES)
+def test_the_callers_float_mode_does_not_change_fills_and_kernels(mode):
+    run_alone(_fills_in_a_float_mode, *FLOAT_MODES[mode], helpers=[_control_words])
+
+
+def _fills_in_a_float_mode(sse, x87):
+    import imkernels as ik
+    import numpy as np
+
+    from tests import calls
+
+    get, set_to = _control_words()
+
+    def filled():
+        found = {}
+        for dtype in ("f2", "f4"):
+            image = np.zeros((3, 3), dtype)
+            for cval in (1e-40, 6e-8, 0.1):
+                options = {"mode": "constant", "cval": cval}
+                found[f"median {dtype} {cval}"] = (ik.median_filter(image, 3, **options),)
+                found[f"box {dtype} {cval}"] = (ik.box_blur(image, 3, dtype=np.float64, **options),)
+                found[f"correlate {dtype} {cval}"] = (ik.correlate(image, np.ones((3, 3), dtype), **options),)
+        ones = np.ones((3, 3), np.float16)
+        found["whole kernel"] = (ik.correlate(ones, np.full((3, 3), 2**24 + 1, np.int32)),)
+        found["whole image"] = (ik.correlate(np.full((3, 3), 2**16 + 1, np.int32), ones),)
+        return found
+
+    expected = filled()
+    default = get()
+    set_to(default[0] | sse, default[1] | x87)
+    found = filled()
+    set_to(*default)
+    assert not calls.different(found, expected), calls.different(found, expected)
+
+
+# Signals
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_ends_a_long_call_within_a_second(workers):
+    run_alone(_interrupt_long_calls, workers, timeout=100)
+
+
+def _interrupt_long_calls(workers):
+    import os
+    import signal
+    import threading
+    import time
+
+    import imkernels as ik
+    import numpy as np
+
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 255, (3000, 3000), np.uint8)
+    pixel = np.broadcast_to(np.float32(1), (60_000, 60_000))
+
+    def backward(shape):
+        grad, argmax = np.broadcast_to(np.float32(1), shape), np.broadcast_to(np.intp(0), shape)
+        return ik.max_pool_backward(grad, argmax, (1, 1), workers=workers)
+
+    # (seconds until Ctrl-C, call); many seconds each on one core. Inputs are small, or one pixel repeated.
+    long_calls = {
+        "median": (0.4, lambda: ik.median_filter(image, 101, method="select", workers=workers)),
+        "box": (0.4, lambda: ik.box_blur(pixel, 25, stride=9, workers=workers)),
+        "correlate": (0.4, lambda: ik.correlate(image, np.ones((127, 127), np.float32), workers=workers)),
+        "pool": (0.4, lambda: ik.max_pool_with_argmax(image, 64, stride=1, workers=workers)),
+        "backward of a batch": (0.4, lambda: backward((800, 5000, 5000))),
+        "backward of a plane": (0.4, lambda: backward((100_000, 300_000))),
+    }
+    if workers == 1:  # a plane is one worker's anyway
+        # The indices are checked at some 0.4 ns each, the gradients added up at some 4 ns.
+        long_calls["backward, adding up"] = (2.0, lambda: backward((50_000, 40_000)))
+    small = image[:300, :300]
+    expected = ik.median_filter(small, 3, workers=1)
+    problems = []
+    for name, (delay, call) in long_calls.items():
+        sent = []
+
+        def interrupt(sent=sent):
+            sent.append(time.perf_counter())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        timer = threading.Timer(delay, interrupt)
+        timer.start()
+        try:
+            call()
+            problems.append(f"{name}: ended by itself")
+        except KeyboardInterrupt:
+            waited = time.perf_counter() - sent[0]
+            # A second is the promise; a busy machine is given three.
+            if waited > 3:
+                problems.append(f"{name}: KeyboardInterrupt after {waited:.1f} s")
+        finally:
+            timer.cancel()
+            timer.join()
+        assert (ik.median_filter(small, 3, workers=workers) == expected).all(), name
+    assert not problems, problems
+
+
+@pytest.mark.slow
+def test_signal_handlers_run_during_a_call_and_may_call_as_well():
+    run_alone(_handlers_during_calls)
+
+
+def _handlers_during_calls():
+    import os
+    import signal
+    import threading
+    import time
+
+    import imkernels as ik
+    import numpy as np
+
+    image = np.random.default_rng(3).integers(0, 255, (500, 500), np.uint8)
+    expected = ik.median_filter(image, 61, workers=1)
+    inner = ik.box_blur(image, 9, workers=1)
+    handled = []
+
+    def handler(*_):
+        handled.append((time.perf_counter(), (ik.box_blur(image, 9, workers=3) == inner).all()))
+
+    signal.signal(signal.SIGUSR1, handler)
+    for workers in (1, 2):
+        handled.clear()
+        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+        timer.start()
+        result = ik.median_filter(image, 61, workers=workers)
+        ended = time.perf_counter()
+        timer.join()
+        assert (result == expected).all()
+        assert len(handled) == 1
+        assert handled[0][1]
+        assert handled[0][0] < ended, "the handler had to wait for the end of the call"
+
+    class StopError(Exception):
+        pass
+
+    def stop(*_):
+        raise StopError
+
+    signal.signal(signal.SIGUSR1, stop)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        ik.median_filter(np.tile(image, (8, 8)), 61, workers=2)
+    except StopError:
+        pass
+    else:
+        raise AssertionError("the handler's exception is lost")
+    assert (ik.median_filter(image, 61, workers=2) == expected).all()
+
+
+@pytest.mark.slow
+def test_ctrl_c_during_a_call_of_another_thread_is_the_main_threads_affair():
+    run_alone(_interrupt_beside_a_call)
+
+
+def _interrupt_beside_a_call():
+    import os
+    import signal
+    import threading
+
+    import imkernels as ik
+    import numpy as np
+
+    image = np.random.default_rng(4).integers(0, 255, (600, 600), np.uint8)
+    expected = ik.median_filter(image, 61, workers=1)
+    results = []
+    ended = threading.Event()
+
+    def call():
+        results.append(ik.median_filter(image, 61, workers=2))
+        ended.set()
+
+    threading.Thread(target=call).start()
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        ended.wait()
+        raise AssertionError("the call is too short, or the signal is lost")
+    except KeyboardInterrupt:
+        pass
+    ended.wait()
+    assert (results[0] == expected).all()
+
+
+@pytest.mark.slow
+def test_a_process_may_end_while_a_daemon_thread_is_in_a_call():
+    run_alone(_end_beside_a_call)
+
+
+def _end_beside_a_call():
+    import threading
+    import time
+
+    import imkernels as ik
+    import numpy as np
+
+    image = np.random.default_rng(4).integers(0, 255, (1500, 1500), np.uint8)
+    for workers in (1, 2):
+        threading.Thread(
+            target=lambda workers=workers: ik.median_filter(image, 61, workers=workers), daemon=True
+        ).start()
+    time.sleep(0.2)
