@@ -13,13 +13,12 @@ def every_call(dtype="f4"):
     """Return {name: call}: `call(workers)` gives the tuple of the function's results for images of `dtype`."""
     rng = np.random.default_rng(20)
     image = random_image(rng, (3, 230, 331), dtype)
+    part = image[:, :70, :90]
     kernel = random_image(rng, (3, 4), "f4" if image.dtype.kind == "f" else "i1")
     argmax = ik.max_pool_with_argmax(image, 3, stride=(2, 1), padding=1, workers=1)[1]
     grad = random_image(rng, argmax.shape, dtype)
     return {
-        "median_filter": lambda workers: (
-            ik.median_filter(image[:, :70, :90], (3, 4), mode="mirror", workers=workers),
-        ),
+        "median_filter": lambda workers: (ik.median_filter(part, (3, 4), mode="mirror", workers=workers),),
         "box_blur": lambda workers: (ik.box_blur(image, (5, 9), mode="wrap", workers=workers),),
         "correlate": lambda workers: (ik.correlate(image, kernel, dilation=2, dtype=_sum(dtype), workers=workers),),
         "max_pool_with_argmax": lambda workers: ik.max_pool_with_argmax(image, 3, padding=1, stride=1, workers=workers),

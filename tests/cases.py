@@ -106,6 +106,9 @@ GEOMETRIES = [
     pytest.param(shape, size, keywords, id=name.replace(" ", "")) for name, shape, size, keywords in _geometries()
 ]
 
+# Values outside the image that only just fit their dtype.
+INTEGER_CVALS = [("u1", 255), ("i1", -128), ("u2", 65535.0), ("i4", -(2**31)), ("i8", -(2**63)), ("u8", 2**64 - 1)]
+
 # Extents up to past twice the widest vector (64 bytes), and on both sides of a tile's bound.
 VECTOR_EXTENTS = {1: 140, 2: 70, 4: 40, 8: 20}
 TILE_WIDTHS = [511, 512, 513, 514, 1023, 1024, 1025]

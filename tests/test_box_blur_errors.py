@@ -29,7 +29,7 @@ def test_bool_has_no_mean(keywords):
 
 @pytest.mark.parametrize("shape", [(), (7,)])
 def test_too_few_dimensions(shape):
-    with pytest.raises(ValueError, match=r"image must have at least two dimensions, got shape \("):
+    with pytest.raises(ValueError, match=r"image must have at least (two|2) dimensions, got shape \("):
         ik.box_blur(np.zeros(shape), 3)
 
 
@@ -66,7 +66,7 @@ def test_pads_without_pixels(shape, mode, text):
 @refusals.cvals_of_integers
 def test_values_outside_the_image(dtype, cval):
     if dtype == "bool":
-        pytest.skip("bool has no mean")
+        pytest.skip("has no mean at all")
     with pytest.raises(ValueError, match=f"cval must be a value that {dtype} can hold, got"):
         ik.box_blur(np.zeros((6, 7), dtype), 3, mode="constant", cval=cval)
 

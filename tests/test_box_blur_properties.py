@@ -83,7 +83,10 @@ def test_the_sum_of_two_images_modulo_2_to_the_64(dtype, size):
 def test_rows_and_columns_one_after_the_other(mode, size):
     image = seeded_image((21, 32), "i4")
     rows = ik.box_blur(image, (size[0], 1), mode=mode, normalize=False)
-    assert_same_bits(ik.box_blur(rows, (1, size[1]), mode=mode, normalize=False), ik.box_blur(image, size, mode=mode, normalize=False))
+    assert_same_bits(
+        ik.box_blur(rows, (1, size[1]), mode=mode, normalize=False),
+        ik.box_blur(image, size, mode=mode, normalize=False),
+    )
 
 
 @pytest.mark.parametrize("parts", [(1, 1), (2, 3), (4, 8), (7, 6)])

@@ -1,6 +1,5 @@
 """What `correlate` refuses, and what it says."""
 
-
 import imkernels as ik
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ def test_kernels(value, text):
 
 @pytest.mark.parametrize("shape", [(), (7,)])
 def test_too_few_dimensions(shape):
-    with pytest.raises(ValueError, match=r"image must have at least two dimensions, got shape \("):
+    with pytest.raises(ValueError, match=r"image must have at least (two|2) dimensions, got shape \("):
         ik.correlate(np.zeros(shape), KERNEL)
 
 
@@ -92,16 +91,19 @@ def test_values_outside_the_image(dtype, cval):
         ik.correlate(np.zeros((6, 7), dtype), KERNEL, mode="constant", cval=cval)
 
 
-@pytest.mark.parametrize("other", [*cases.INTEGERS, np.dtype(bool)], ids=str)
+@pytest.mark.parametrize("other", cases.INTEGERS, ids=str)
 def test_bool_and_integers(other):
-    # bool is named first, where both could be.
-    for dtypes, name in (((bool, other), "image"), ((other, bool), "kernel")):
-        if dtypes[0] == np.uint64 or (name == "kernel" and other == bool):
-            continue
-        with pytest.raises(
-            TypeError, match=rf"{name} must hold numbers, got dtype bool; say {name}.astype\(numpy.uint8\)"
-        ):
-            ik.correlate(np.zeros((6, 7), dtypes[0]), np.zeros((3, 3), dtypes[1]))
+    text = r" must hold numbers, got dtype bool; say {0}.astype\(numpy.uint8\)"
+    with pytest.raises(TypeError, match="image" + text.format("image")):
+        ik.correlate(np.zeros((6, 7), bool), np.zeros((3, 3), other))
+    if other != np.uint64:
+        with pytest.raises(TypeError, match="kernel" + text.format("kernel")):
+            ik.correlate(np.zeros((6, 7), other), np.zeros((3, 3), bool))
+
+
+def test_bool_and_bool():
+    with pytest.raises(TypeError, match="image must hold numbers, got dtype bool"):
+        ik.correlate(np.zeros((6, 7), bool), np.zeros((3, 3), bool))
 
 
 @pytest.mark.parametrize("other", cases.INTEGERS, ids=str)

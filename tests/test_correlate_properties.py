@@ -154,7 +154,9 @@ def test_dilation_is_a_kernel_with_holes(padding, dilation, dtype):
     down, right = (dilation, dilation) if isinstance(dilation, int) else dilation
     holes = np.zeros((2 * down + 1, 2 * right + 1), dtype)
     holes[::down, ::right] = kernel
-    assert_same_bits(ik.correlate(image, kernel, dilation=dilation, padding=padding), ik.correlate(image, holes, padding=padding))
+    assert_same_bits(
+        ik.correlate(image, kernel, dilation=dilation, padding=padding), ik.correlate(image, holes, padding=padding)
+    )
 
 
 @dtypes

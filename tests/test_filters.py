@@ -1,4 +1,4 @@
-"""What every filter promises, whatever it computes: about arrays, `out`, casts, threads and what lies outside a window."""
+"""What every filter promises, whatever it computes: about arrays, casts, threads and what lies outside windows."""
 
 import mmap
 import sys

@@ -121,8 +121,7 @@ def test_geometry(shape, size, keywords, dtype):
 @pytest.mark.parametrize("mode", ["constant", "grid-constant", ("constant", "mirror"), ("wrap", "constant")])
 @pytest.mark.parametrize(
     ("dtype", "cval"),
-    [("?", True), ("u1", 255), ("i1", -128), ("u2", 65535.0), ("i4", -(2**31)), ("i8", -(2**63)), ("u8", 2**64 - 1)]
-    + [("f2", 65504), ("f4", -0.0), ("f4", np.inf), ("f8", -np.inf), ("f8", 0.1)],
+    [*cases.INTEGER_CVALS, ("?", True), ("f2", 65504), ("f4", -0.0), ("f4", np.inf), ("f8", -np.inf), ("f8", 0.1)],
 )
 def test_value_outside_the_image(dtype, cval, mode):
     check(seeded_image((6, 7), dtype), (3, 4), mode=mode, cval=cval)

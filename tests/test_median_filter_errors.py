@@ -23,7 +23,7 @@ def test_images(value, text):
 
 @pytest.mark.parametrize("shape", [(), (7,)])
 def test_too_few_dimensions(shape):
-    with pytest.raises(ValueError, match=r"image must have at least two dimensions, got shape \("):
+    with pytest.raises(ValueError, match=r"image must have at least (two|2) dimensions, got shape \("):
         ik.median_filter(np.zeros(shape), 3)
 
 

@@ -317,6 +317,8 @@ def as_places(value):
         return type("ConvertsToPlaces", (), {"__array__": lambda self, dtype=None, copy=None: PLACES})()
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         return value.astype(value.dtype.str.replace("f", "i"))
+    if isinstance(value, float):
+        return int(value)
     return PLACES.tolist() if isinstance(value, list) and len(value) == 3 else value
 
 

@@ -10,6 +10,7 @@
 #include <exception>
 #include <mutex>
 #include <new>
+#include <thread>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -28,6 +29,20 @@ constexpr double grain = 10e3;         // ns of work to hand out at a time
 constexpr auto poll_interval = std::chrono::milliseconds(50);
 
 std::atomic<InterruptHook> interrupt_hook{nullptr};
+
+/// When this thread last asked the hook; kept from loop to loop, since a call may consist of many short ones.
+thread_local Clock::time_point last_poll{};
+
+void poll_interrupt() {
+    const Clock::time_point now = Clock::now();
+    if (now - last_poll > poll_interval) {
+        last_poll = now;
+        const InterruptHook hook = interrupt_hook;
+        if (hook != nullptr && hook()) {
+            throw Interrupted();
+        }
+    }
+}
 
 int team_size(const Loop& loop) {
 #ifdef _OPENMP
@@ -71,16 +86,14 @@ public:
 
     void work(const std::function<void(index, Scratch)>& body, Scratch scratch, bool caller) noexcept {
         const FloatEnvironment environment;
-        Clock::time_point polled = caller ? Clock::now() : Clock::time_point{};
         try {
             for (index begin; !stopped_ && (begin = next_.fetch_add(chunk_)) < count_;) {
                 const index end = std::min(begin + chunk_, count_);
                 for (index item = begin; item < end; ++item) {
                     body(item, scratch);
                 }
-                if (caller && Clock::now() - polled > poll_interval) {
-                    poll();
-                    polled = Clock::now();
+                if (caller) {
+                    poll_interrupt();
                 }
             }
         } catch (...) {
@@ -95,13 +108,6 @@ public:
     }
 
 private:
-    static void poll() {
-        const InterruptHook hook = interrupt_hook;
-        if (hook != nullptr && hook()) {
-            throw Interrupted();
-        }
-    }
-
     void keep(std::exception_ptr error) {
         const std::lock_guard lock(mutex_);
         error_ = error_ ? error_ : error;

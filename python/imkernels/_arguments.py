@@ -64,7 +64,8 @@ def _foreign_array(value: Any, name: str) -> Array:
     try:
         return np.asarray(value)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be what numpy.asarray takes, got {type(value).__name__}: {error}") from None
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} must be what numpy.asarray takes, got {type(value).__name__}: {error}") from None
 
 
 def _refuse_foreign(value: Any, name: str) -> None:
@@ -82,7 +83,7 @@ def as_image(value: ArrayLike, axes: Any, name: str) -> tuple[Array, Pair | None
     """Return a view of an input with its window axes last, and those axes counted from the end (None: the last two)."""
     array = as_array(value, name)
     if array.ndim < 2:
-        raise ValueError(f"{name} must have at least two dimensions, got shape {array.shape}")
+        raise ValueError(f"{name} must have at least 2 dimensions, got shape {array.shape}")
     if axes is None:
         return array, None
     numbers = _ints(axes, 2, "axes must be a pair of ints")
@@ -128,7 +129,7 @@ def _ints(value: Any, count: int, rule: str) -> tuple[int, ...]:
 
 def pair(value: Any, name: str, least: int | None = None) -> Pair:
     """Return an int or a pair of ints as a pair of numbers of at least `least`."""
-    single = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    single = hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
     rows, columns = _ints((value, value) if single else value, 2, f"{name} must be an int or a pair of ints")
     if least is not None and min(rows, columns) < least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}")
@@ -156,7 +157,7 @@ def pads(padding: Any, size: Pair, dilation: Pair, origin: Pair) -> Pairs:
         top, left = (d * (k // 2 + o) for k, d, o in zip(size, dilation, origin, strict=True))
         return (top, dilation[0] * (size[0] - 1) - top), (left, dilation[1] * (size[1] - 1) - left)
     sides = padding.tolist() if isinstance(padding, np.ndarray) else padding
-    if isinstance(sides, Sequence) and len(sides) == 2 and all(isinstance(side, Sequence) for side in sides):
+    if isinstance(sides, Sequence) and len(sides) == 2 and all(isinstance(side, (Sequence, np.ndarray)) for side in sides):
         return pair(sides[0], "padding", 0), pair(sides[1], "padding", 0)
     around = pair(sides, "padding", 0)
     return (around[0], around[0]), (around[1], around[1])
@@ -308,8 +309,10 @@ def single_out(out: Any) -> Any:
 
 def check_out(out: Any, shape: tuple[int, ...], dtype: Dtype, casting: Casting, name: str) -> Array:
     """Return `out` if a result of `shape` and `dtype` can go there."""
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
-        raise TypeError(f"{name} must be a numpy.ndarray without a mask, got {type(out).__name__}")
+    if type(out) is not np.ndarray:
+        _refuse_foreign(out, name)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name} must be a numpy.ndarray, got {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"{name} must have the shape of the result, {shape}, got {out.shape}")
     if not np.can_cast(dtype, out.dtype, casting):

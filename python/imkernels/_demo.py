@@ -3,6 +3,7 @@
 import timeit
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,10 @@ def run(directory: Path) -> None:
     """
     directory.mkdir(parents=True, exist_ok=True)
     photograph = skimage.data.astronaut()
-    pictures = [*find_edges(photograph), *remove_noise(photograph)]
-    for picture in pictures:
+    pictures = []
+    for picture in chain(find_edges(photograph), remove_noise(photograph)):
         Image.fromarray(picture.pixels).save(directory / f"{picture.name}.png")
+        pictures.append(picture)
     draw_contact_sheet(pictures).savefig(directory / "contact_sheet.png")
     print(table(pictures))
     print(f"\n{len(pictures)} pictures and contact_sheet.png are in {directory}")

@@ -98,8 +98,9 @@ class KernelFunction(Generic[P, R]):
         """
         if not isinstance(dtypes, tuple) or len(dtypes) != self.nargs:
             raise TypeError(f"dtypes must be a tuple of {self.nargs}, one per operand, got {dtypes!r}")
-        if None in dtypes[: self.nin]:
+        if any(dtype is None for dtype in dtypes[: self.nin]):
             raise TypeError(f"dtypes must give a dtype for each of the {self.nin} inputs, got {dtypes!r}")
+        np.can_cast(np.int8, np.int8, casting)  # raises for a rule that there is not
         loop = self.loop(tuple(np.dtype(dtype) for dtype in dtypes[: self.nin]))
         for wanted, found in zip(dtypes[self.nin :], loop[self.nin :], strict=True):
             if wanted is not None and not np.can_cast(found, wanted, casting):

@@ -18,6 +18,7 @@ from imkernels._arguments import (
     IntOrPair,
     Padding,
     Pair,
+    as_array,
     as_image,
     converted,
     deliver,
@@ -188,11 +189,13 @@ def max_pool_backward(
     array([[ 0.,  0., 20.,  0.],
            [10.,  0.,  0.,  0.]])
     """
-    gradient, places = as_image(grad, axes, "grad")
-    positions, _ = as_image(argmax, axes, "argmax")
-    _backward_operands((gradient.dtype, positions.dtype))
-    if gradient.shape != positions.shape:
-        raise ValueError(f"argmax must have the shape of grad, {gradient.shape}, got {positions.shape}")
+    given = as_array(grad, "grad")
+    positions = as_array(argmax, "argmax")
+    if given.shape != positions.shape:
+        raise ValueError(f"argmax must have the shape of grad, {given.shape}, got {positions.shape}")
+    _backward_operands((given.dtype, positions.dtype))
+    gradient, places = as_image(given, axes, "grad")
+    positions = windows_last(positions, places)
     extents = pair(shape, "shape", 0) if isinstance(shape, (tuple, list)) else None
     if extents is None:
         raise TypeError(f"shape must be a pair of ints, (H, W) of the pooled image, got {shape!r}")

@@ -1,0 +1,420 @@
+"""The private compiled layer called with wrong arguments: it raises, writes nothing and never crashes.
+
+What a person reads is tested where the public functions are. Here C++ has to protect memory by itself.
+"""
+
+import numpy as np
+import pytest
+from imkernels import _core
+
+from tests.processes import run_alone
+
+LARGEST = 2**31 - 1
+SENTINEL = 77
+
+
+def window(size=(3, 3), stride=(1, 1), dilation=(1, 1), before=(1, 1), mode=("reflect", "reflect")):
+    return _core.Window(size, stride, dilation, before, mode)
+
+
+def image_of(dtype="u1", shape=(2, 8, 9)):
+    return np.zeros(shape, dtype)
+
+
+def result_of(dtype="u1", shape=(2, 8, 9)):
+    return np.full(shape, SENTINEL, dtype)
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+def right_arguments(function):
+    """Return arguments that `function` takes."""
+    common = {"window": window(), "fill": image_of(shape=(1, 1)), "workers": 1}
+    return {
+        "median_filter": {"image": image_of(), "out": result_of(), "footprint": None, "omit_nan": False, **common},
+        "box_blur": {"image": image_of(), "out": result_of(), "normalize": True, **common},
+        "correlate": {
+            "image": image_of(),
+            "kernel": image_of("i4", (2, 3, 3)),
+            "out": result_of("i4"),
+            **common,
+            "fill": image_of("i4", (1, 1)),
+        },
+        "max_pool_with_argmax": {
+            "image": image_of(),
+            "values": result_of(),
+            "argmax": result_of(np.intp),
+            "window": window(mode=("constant", "constant")),
+            "workers": 1,
+        },
+        "max_pool_backward": {
+            "grad": image_of("f4"),
+            "argmax": image_of(np.intp),
+            "out": result_of("f4", (2, 4, 5)),
+            "workers": 1,
+        },
+        "convert": {"source": image_of(), "out": result_of("f4"), "workers": 1},
+    }[function]
+
+
+FUNCTIONS = ["median_filter", "box_blur", "correlate", "max_pool_with_argmax", "max_pool_backward", "convert"]
+# The arguments of each that are arrays: (images and indices, results).
+ARRAYS = {
+    "median_filter": (["image"], ["out"]),
+    "box_blur": (["image"], ["out"]),
+    "correlate": (["image", "kernel"], ["out"]),
+    "max_pool_with_argmax": (["image"], ["values", "argmax"]),
+    "max_pool_backward": (["grad", "argmax"], ["out"]),
+    "convert": (["source"], ["out"]),
+}
+ALL_ARRAYS = [(function, name) for function, (inputs, results) in ARRAYS.items() for name in inputs + results]
+RESULTS = [(function, name) for function, (_, results) in ARRAYS.items() for name in results]
+FILLED = ["median_filter", "box_blur", "correlate"]
+
+
+def refused(function, error=(TypeError, ValueError), **changes):
+    """Whether the call with these arguments raises, and writes nothing."""
+    arguments = right_arguments(function) | changes
+    results = [arguments[name] for name in ARRAYS[function][1] if isinstance(arguments[name], np.ndarray)]
+    before = [result.copy() for result in results]
+    with pytest.raises(error):
+        getattr(_core, function)(**arguments)
+    return all(result.tobytes() == old.tobytes() for result, old in zip(results, before, strict=True))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_right_arguments_are_right(function):
+    arguments = right_arguments(function)
+    assert getattr(_core, function)(**arguments) is None
+    for name in ARRAYS[function][1]:
+        assert (arguments[name] != SENTINEL).all()
+
+
+def test_every_compiled_function_is_tested_here():
+    callables = {name for name in dir(_core) if callable(getattr(_core, name)) and not name.startswith("_")}
+    assert callables == {*FUNCTIONS, "Window", "output_extent", "covers", "forked", "available_levels", "load_level"}
+
+
+# Arrays
+
+
+@pytest.mark.parametrize(("function", "name"), ALL_ARRAYS)
+@pytest.mark.parametrize("value", [None, 3, "text", [[1, 2], [3, 4]], b"bytes", (1, 2)], ids=repr)
+def test_what_is_no_array(function, name, value):
+    assert refused(function, TypeError, **{name: value})
+
+
+@pytest.mark.parametrize(("function", "name"), ALL_ARRAYS)
+def test_wrong_numbers_of_axes_and_leading_extents(function, name):
+    array = right_arguments(function)[name]
+    for shape in [(), (4,), array.shape[1:], (3, *array.shape[1:]), (1, *array.shape), (0, *array.shape[1:])]:
+        assert refused(function, ValueError, **{name: np.full(shape, 1, array.dtype)}), shape
+
+
+@pytest.mark.parametrize(("function", "name"), ALL_ARRAYS)
+@pytest.mark.parametrize(
+    "dtype", ["c8", "c16", "g", "M8[s]", "m8[s]", "S4", "U2", "V8", "O", [("a", "f4"), ("b", "f4")]]
+)
+def test_types_that_are_none_of_ours(function, name, dtype):
+    assert refused(function, ValueError, **{name: np.zeros(right_arguments(function)[name].shape, dtype)})
+
+
+@pytest.mark.parametrize(("function", "name"), RESULTS)
+def test_read_only_results(function, name):
+    assert refused(function, ValueError, **{name: read_only(right_arguments(function)[name])})
+
+
+@pytest.mark.parametrize(
+    ("function", "changes"),
+    [
+        ("median_filter", {"out": result_of("i1")}),
+        ("median_filter", {"out": result_of("f4")}),
+        ("box_blur", {"out": result_of("?")}),
+        ("box_blur", {"image": image_of("?"), "fill": image_of("?", (1, 1))}),
+        ("correlate", {"out": result_of("?")}),
+        ("correlate", {"image": image_of("f4")}),
+        ("correlate", {"image": image_of("i8")}),
+        ("correlate", {"kernel": image_of("u1", (2, 3, 3)), "fill": image_of("u1", (1, 1))}),
+        ("correlate", {"kernel": image_of("f2", (2, 3, 3)), "fill": image_of("f2", (1, 1))}),
+        ("correlate", {"kernel": image_of("u8", (2, 3, 3)), "fill": image_of("u8", (1, 1))}),
+        ("correlate", {"kernel": image_of(">i4", (2, 3, 3))}),
+        ("correlate", {"kernel": image_of("f4", (2, 3, 3)), "fill": image_of("f4", (1, 1)), "image": image_of("f8")}),
+        ("max_pool_with_argmax", {"values": result_of("i1")}),
+        ("max_pool_with_argmax", {"argmax": result_of("i4")}),
+        ("max_pool_with_argmax", {"argmax": result_of("u8")}),
+        ("max_pool_with_argmax", {"argmax": result_of("f8")}),
+        ("max_pool_with_argmax", {"argmax": result_of(">i8")}),
+        ("max_pool_backward", {"argmax": image_of("i4")}),
+        ("max_pool_backward", {"argmax": image_of("u8")}),
+        ("max_pool_backward", {"argmax": image_of("f8")}),
+        ("max_pool_backward", {"argmax": image_of(">i8")}),
+        ("max_pool_backward", {"out": result_of("f8", (2, 4, 5))}),
+        ("max_pool_backward", {"out": result_of(">f4", (2, 4, 5))}),
+        ("max_pool_backward", {"grad": image_of(">f4")}),
+        ("max_pool_backward", {"grad": image_of("f2"), "out": result_of("f2", (2, 4, 5))}),
+        ("max_pool_backward", {"grad": image_of("?"), "out": result_of("?", (2, 4, 5))}),
+        ("convert", {"out": result_of("?")}),
+    ],
+)
+def test_pairs_of_types_without_a_loop(function, changes):
+    assert refused(function, ValueError, **changes)
+
+
+@pytest.mark.parametrize(
+    ("function", "changes"),
+    [
+        ("max_pool_with_argmax", {"argmax": result_of(np.intp, (2, 8, 8))}),
+        ("max_pool_with_argmax", {"argmax": result_of(np.intp, (2, 9, 9))}),
+        ("max_pool_with_argmax", {"values": result_of("u1", (2, 7, 9))}),
+        ("max_pool_backward", {"argmax": image_of(np.intp, (2, 8, 8))}),
+        ("max_pool_backward", {"argmax": image_of(np.intp, (2, 7, 9))}),
+        ("convert", {"out": result_of("f4", (2, 8, 8))}),
+        ("convert", {"out": result_of("f4", (2, 9, 9))}),
+        ("correlate", {"kernel": image_of("i4", (2, 3, 2))}),
+        ("correlate", {"kernel": image_of("i4", (2, 4, 3))}),
+        ("correlate", {"kernel": image_of("i4", (2, 0, 0))}),
+    ],
+)
+def test_extents_that_do_not_fit_together(function, changes):
+    assert refused(function, ValueError, **changes)
+
+
+# The other arguments
+
+
+@pytest.mark.parametrize("function", FILLED)
+def test_fills(function):
+    dtype = right_arguments(function)["fill"].dtype
+    swapped = np.dtype("i4").newbyteorder("S")
+    for fill in (
+        image_of("f8", (1, 1)),
+        image_of("i2", (1, 1)),
+        image_of(dtype, (1, 2)),
+        image_of(dtype, (2,)),
+        image_of(dtype, (0, 1)),
+        image_of("O", (1, 1)),
+        image_of(swapped, (1, 1)),
+    ):
+        assert refused(function, ValueError, fill=fill), fill
+    for fill in (None, 0, 0.0, [[0]]):
+        assert refused(function, TypeError, fill=fill)
+    if function == "correlate":
+        return
+    assert refused(function, ValueError, image=image_of(swapped), out=result_of("i4"), fill=image_of(swapped, (1, 1)))
+
+
+def test_footprints():
+    for footprint in (
+        np.ones((2, 3), bool),
+        np.ones((3, 4), bool),
+        np.ones(9, bool),
+        np.ones((1, 3, 3), bool),
+        np.ones((), bool),
+        np.zeros((3, 3), bool),
+        np.zeros((0, 0), bool),
+    ):
+        assert refused("median_filter", (TypeError, ValueError), footprint=footprint), footprint
+    for footprint in ("text", object(), {"a": 1}, 3):
+        assert refused("median_filter", (TypeError, ValueError, RuntimeError), footprint=footprint), footprint
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_windows_and_workers_of_another_kind(function):
+    for workers in (None, "2", 2.5, 2**31, -(2**31) - 1, 2**70, [1]):
+        assert refused(function, TypeError, workers=workers), workers
+    if "window" in right_arguments(function):
+        for value in (None, (3, 3), 3, "window", object()):
+            assert refused(function, TypeError, window=value), value
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("workers", [0, -1, -(2**31), 1000])
+def test_any_number_of_workers_is_survived(function, workers):
+    arguments = right_arguments(function) | {"workers": workers}
+    getattr(_core, function)(**arguments)
+    serial = right_arguments(function)
+    getattr(_core, function)(**serial)
+    for name in ARRAYS[function][1]:
+        np.testing.assert_array_equal(arguments[name], serial[name])
+
+
+@pytest.mark.parametrize("function", ["median_filter", "box_blur"])
+def test_functions_without_dilation(function):
+    assert refused(function, ValueError, window=window(dilation=(2, 1)))
+    assert refused(function, ValueError, window=window(dilation=(1, 2)))
+
+
+def test_windows_without_a_pixel_have_no_maximum():
+    for geometry in (
+        {"before": (3, 1)},
+        {"before": (1, 3)},
+        {"before": (-8, 0)},
+        {"before": (0, -9)},
+        {"stride": (9, 1)},
+        {"stride": (1, LARGEST)},
+        {"size": (2, 2), "dilation": (20, 1), "before": (10, 0)},
+        {"size": (2, 2), "dilation": (LARGEST - 1, 1), "before": (1, 0)},
+        {"before": (LARGEST, 1)},
+        {"before": (-LARGEST, 1)},
+    ):
+        assert refused("max_pool_with_argmax", ValueError, window=window(**geometry)), geometry
+
+
+def test_indices_outside_of_the_plane():
+    for index in (20, -1, 2**31, 2**32, 2**63 - 1, -(2**63), -20):
+        for place in (0, -1, 77):
+            argmax = image_of(np.intp)
+            argmax.flat[place] = index
+            assert refused("max_pool_backward", ValueError, argmax=argmax), index
+    assert refused("max_pool_backward", ValueError, out=result_of("f4", (2, 0, 5)))
+
+
+# Windows
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {name: pair}
+        for name in ("size", "stride", "dilation")
+        for pair in [(0, 1), (1, 0), (-1, 1), (1, 2**31), (2**62, 1)]
+    ]
+    + [{"before": pair} for pair in [(2**31, 0), (0, 2**31), (-(2**31), 0), (0, 2**62), (-(2**63), 0)]]
+    + [{"size": (2, 3), "dilation": (LARGEST, 1)}, {"size": (3, LARGEST), "dilation": (1, 2)}]
+    + [{"mode": pair} for pair in [("reflect", "none"), ("", "wrap"), ("REFLECT", "wrap"), ("grid-wrap", "wrap")]],
+    ids=str,
+)
+def test_numbers_and_modes_of_windows(geometry):
+    with pytest.raises(ValueError, match=r"."):
+        window(**geometry)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [{name: pair} for name in ("size", "stride", "dilation", "before") for pair in [(1,), (1, 1, 1), 3, None, (1.5, 1)]]
+    + [{"size": (2**63, 1)}, {"before": (-(2**70), 1)}, {"mode": ("wrap",)}, {"mode": "wrap"}, {"mode": (1, 2)}],
+    ids=str,
+)
+def test_windows_of_other_kinds(geometry):
+    with pytest.raises(TypeError):
+        window(**geometry)
+
+
+@pytest.mark.parametrize("size", [(2**30, 2**30 - 16), (LARGEST, LARGEST), (2**16, 2**16), (2, LARGEST)], ids=str)
+def test_windows_of_more_taps_than_an_index_counts(size):
+    # If they are let through, a process dies: sizes of scratch and numbers of taps wrap around.
+    run_alone(_huge_window, size, timeout=20)
+
+
+def _huge_window(size):
+    import numpy as np
+    from imkernels import _core
+
+    image, out, argmax = np.zeros((2, 2), np.float32), np.zeros((1, 1), np.float32), np.zeros((1, 1), np.intp)
+    fill = np.zeros((1, 1), np.float32)
+    before = (size[0] - 1, size[1] - 1)
+    refusals = []
+    for call in (
+        lambda window: _core.median_filter(image, out, window, None, False, fill, 1),
+        lambda window: _core.max_pool_with_argmax(image, out, argmax, window, 1),
+        lambda window: _core.box_blur(image, out, window, True, fill, 1),
+    ):
+        try:
+            call(_core.Window(size, (1, 1), (1, 1), before, ("constant", "constant")))
+        except (ValueError, MemoryError) as error:
+            refusals.append(error)
+    assert len(refusals) == 3
+
+
+def test_extents_out_of_range():
+    run_alone(_bad_extents, timeout=20)
+
+
+def _bad_extents():
+    from imkernels import _core
+
+    def refused(function, *numbers):
+        try:
+            return function(*numbers) and False
+        except (ValueError, TypeError):
+            return True
+
+    largest = 2**63 - 1
+    for numbers in (
+        (10, 0, 0, 3, 0),
+        (10, 0, 0, 3, -1),
+        (10, 0, 0, 0, 1),
+        (-1, 0, 0, 3, 1),
+        (largest, largest, 0, 3, 1),
+        (largest, 1, 1, 1, 1),
+        (10, largest, 0, 3, 1),
+        (10, 0, largest, 3, 1),
+        (10, 0, 0, -largest, 1),
+        (10, 0, 0, 2**70, 1),
+        (10.5, 0, 0, 3, 1),
+    ):
+        assert refused(_core.output_extent, *numbers), numbers
+    for numbers in (
+        (0, 1, 1, 0, 5, 5),
+        (1, 0, 1, 0, 5, 5),
+        (1, 1, 0, 0, 5, 5),
+        (1, 1, 1, 2**31, 5, 5),
+        (3, 1, 2**30, 0, 5, 5),
+    ):
+        assert refused(_core.covers, *numbers), numbers
+    assert _core.output_extent(10, 1, 2, 3, 4) == 3
+    assert _core.output_extent(2, 0, 0, 3, 1) == -1
+    assert _core.covers(3, 1, 1, 1, 5, 5)
+
+
+# Nothing there, or too much
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("shape", [(0, 8, 9), (2, 0, 9), (2, 8, 0), (0, 0, 0)], ids=str)
+def test_nothing_to_do(function, shape):
+    arguments = right_arguments(function)
+    leading = shape[:1]
+    for name, array in list(arguments.items()):
+        if (function, name) in ALL_ARRAYS:
+            fixed = name == "kernel" or (function == "max_pool_backward" and name == "out")
+            arguments[name] = np.full(leading + array.shape[1:] if fixed else shape, SENTINEL, array.dtype)
+    getattr(_core, function)(**arguments)
+    if function == "max_pool_backward":
+        assert (arguments["out"] == 0).all()
+
+
+@pytest.mark.parametrize("function", [*FILLED, "max_pool_with_argmax"])
+@pytest.mark.parametrize("shape", [(2, 0, 9), (2, 8, 0)], ids=str)
+def test_results_of_an_image_without_pixels(function, shape):
+    dtype = right_arguments(function)["image"].dtype
+    for mode in ("reflect", "mirror", "nearest", "wrap"):
+        assert refused(function, ValueError, image=np.zeros(shape, dtype), window=window(mode=(mode, mode)))
+
+
+@pytest.mark.parametrize("function", FILLED)
+@pytest.mark.parametrize("mode", ["reflect", "mirror", "nearest", "wrap", "constant"])
+@pytest.mark.parametrize("before", [(LARGEST, -LARGEST), (-LARGEST, LARGEST), (9, -9)], ids=str)
+def test_results_far_outside_of_the_image(function, mode, before):
+    arguments = right_arguments(function)
+    arguments["image"] = np.full((2, 3, 2), 5, arguments["image"].dtype)
+    arguments["fill"] = np.full((1, 1), 5, arguments["fill"].dtype)
+    arguments["window"] = window(before=before, stride=(LARGEST, 3), mode=(mode, mode))
+    if function == "correlate":
+        arguments["kernel"] = np.ones((2, 3, 3), np.int32)
+    getattr(_core, function)(**arguments)
+    assert (arguments["out"] == (45 if function == "correlate" else 5)).all()
+
+
+@pytest.mark.parametrize("function", ["median_filter", "box_blur", "convert"])
+def test_results_that_overlap_are_wrong_but_safe(function):
+    arguments = right_arguments(function)
+    memory = np.zeros(2 * 8 * 9 + 40, arguments["out"].dtype)
+    overlapping = np.lib.stride_tricks.as_strided(memory, (2, 8, 9), (0, arguments["out"].itemsize, 0))
+    getattr(_core, function)(**arguments | {"out": overlapping, "workers": 2})
+    if function != "convert":
+        same = memory[: 2 * 8 * 9].reshape(2, 8, 9)
+        getattr(_core, function)(**arguments | {"image": same, "out": same, "workers": 2})

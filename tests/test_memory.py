@@ -1,0 +1,322 @@
+"""Memory: nothing leaks, scratch stays small, and strides may be as large as an address space."""
+
+import mmap
+import sys
+
+import imkernels as ik
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
+
+from tests.calls import public_functions
+from tests.processes import run_alone, sanitized
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+plain = pytest.mark.skipif(sanitized(), reason="the sanitizers keep memory of their own")
+
+
+# Leaks
+
+
+def _resident():
+    """Return the bytes of this process that are in memory."""
+    import gc
+    import resource
+    from pathlib import Path
+
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _growth(call, times):
+    """Return (bytes, Python's blocks) by which `times` calls let the process grow, once it is warm."""
+    import sys
+
+    for _ in range(times // 10):
+        call()
+    before = _resident(), sys.getallocatedblocks()
+    for _ in range(times):
+        call()
+    return _resident() - before[0], sys.getallocatedblocks() - before[1]
+
+
+@linux
+@plain
+@pytest.mark.slow
+def test_ten_thousand_calls_leak_nothing():
+    run_alone(_call_often, helpers=[_resident, _growth])
+
+
+def _call_often():
+    import imkernels as ik
+    import numpy as np
+
+    from tests import calls
+
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((2, 9, 11)).astype(np.float32)
+    kernel = np.ones((3, 3), np.float32)
+    footprint = np.eye(3, dtype=bool)
+    argmax = np.zeros((2, 4, 5), np.intp)
+    out = np.empty_like(image)
+
+    def small():
+        ik.median_filter(image, 3)
+        ik.median_filter(image, footprint=footprint, out=out)
+        ik.box_blur(image, 3, dtype=np.int16)
+        ik.correlate(image, kernel, mode="constant", cval=2.5)
+        ik.max_pool_with_argmax(image, 2)
+        ik.max_pool_backward(image[:, :4, :5], argmax, (9, 11), out=out)
+        ik.box_blur(image, 3, out=image)
+
+    times = 10_000 // 7
+    grown, blocks = _growth(small, times)
+    assert grown < 1 << 20, grown  # 100 bytes a call
+    assert blocks < times // 4, blocks
+    for name, large in calls.every_call().items():
+        grown, blocks = _growth(lambda large=large: large(3), 200)
+        assert grown < 8 << 20, (name, grown)  # results come and go
+        assert blocks < 50, (name, blocks)
+
+
+@linux
+@plain
+@pytest.mark.slow
+def test_ten_thousand_errors_leak_nothing():
+    run_alone(_fail_often, helpers=[_resident, _growth])
+
+
+def _fail_often():
+    import sys
+
+    import imkernels as ik
+    import numpy as np
+    from imkernels import _core
+
+    image = np.ones((4, 5), np.float32)
+    out = np.empty_like(image)
+    bad = np.full((4, 5), 99)
+    window = _core.Window((3, 3), (1, 1), (1, 1), (1, 1), ("wrap", "wrap"))
+
+    failing = [
+        lambda: ik.median_filter(image, 0),
+        lambda: ik.median_filter(image.astype(complex), 3),
+        lambda: ik.box_blur(image, 3, out=out[:2]),
+        lambda: ik.box_blur(image, 3, mode="nowhere"),
+        lambda: ik.correlate(image, kernel=[[1, 2], [3, object()]]),
+        lambda: ik.max_pool_with_argmax(image, 9),
+        lambda: ik.max_pool_backward(image, bad, (4, 5)),
+        lambda: ik.max_pool_backward(image, bad, (2**31 - 1, 2**31 - 1)),
+        lambda: _core.box_blur(image, out, window, True, bad, 1),
+        lambda: _core.box_blur(image, None, window, True, bad, 1),
+        lambda: _core.median_filter(image, out, window, np.ones((2, 2), bool), False, out[:1, :1], 1),
+        lambda: _core.Window((0, 0), (1, 1), (1, 1), (1, 1), ("wrap", "wrap")),
+    ]
+
+    def fail():
+        raised = 0
+        for call in failing:
+            try:
+                call()
+            except (ValueError, TypeError, MemoryError):
+                raised += 1
+        assert raised == len(failing)
+
+    counts = [sys.getrefcount(array) for array in (image, out, bad, window)]
+    times = 10_000 // len(failing)
+    grown, blocks = _growth(fail, times)
+    assert grown < 1 << 20, grown
+    assert blocks < times // 4, blocks
+    assert [sys.getrefcount(array) for array in (image, out, bad, window)] == counts
+
+
+@linux
+@plain
+@pytest.mark.slow
+def test_a_leak_is_noticed():
+    run_alone(_leak, helpers=[_resident, _growth])
+
+
+def _leak():
+    kept = []
+    grown, blocks = _growth(lambda: kept.append(bytearray(200)), 10_000)
+    assert grown > 1 << 20
+    assert blocks > 10_000 // 4
+
+
+# Scratch
+
+
+@linux
+@plain
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("name", public_functions())
+def test_scratch_stays_small_whatever_the_image(name, workers):
+    printed = run_alone(_peak_of_huge_images, name, workers)
+    # Two stacks' first pages and caches included.
+    assert int(printed) < 40 << 20, f"{int(printed) >> 20} MiB"
+
+
+def _peak_of_huge_images(name, workers):
+    import resource
+    from pathlib import Path
+
+    import imkernels as ik
+    import numpy as np
+
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))  # a failure should not take the machine along
+
+    def huge(dtype, shape=(50_000, 50_000)):
+        return np.broadcast_to(np.ones((), dtype), shape)
+
+    def first(array):
+        return array.flat[0]
+
+    many = (8000, 8000)
+    weights = np.ones((3, 3), np.float32)
+    calls = {
+        "median_filter": [
+            lambda: first(ik.median_filter(huge("f4"), 3, stride=5000, workers=workers)) == 1,
+            lambda: first(ik.median_filter(huge("u1"), 1000, stride=9000, workers=workers)) == 1,
+            lambda: first(ik.median_filter(huge("f8", (3000, 3000)), 301, stride=1000, workers=workers)) == 1,
+        ],
+        "box_blur": [
+            lambda: first(ik.box_blur(huge("f4"), 3, stride=5000, workers=workers)) == 1,
+            lambda: first(ik.box_blur(huge("u1"), 5000, stride=5000, workers=workers)) == 1,
+            lambda: first(ik.box_blur(huge("i8", (4000, 4000)), 2000, stride=400, workers=workers)) == 1,
+            lambda: first(ik.box_blur(huge("f4", (300, 300)), 2001, stride=50, workers=workers)) == 1,
+        ],
+        "correlate": [
+            lambda: first(ik.correlate(huge("f4"), np.ones((3, 3), "f4"), stride=5000, workers=workers)) == 9,
+            lambda: (
+                first(ik.correlate(huge("f4"), np.ones((3, 3), "f4"), dilation=9000, stride=900, workers=workers)) == 9
+            ),
+            lambda: first(ik.correlate(huge("f8"), np.ones((500, 500)), stride=5000, workers=workers)) == 250_000,
+        ],
+        "max_pool_with_argmax": [
+            lambda: first(ik.max_pool_with_argmax(huge("f4"), 3, stride=5000, workers=workers)[0]) == 1,
+            lambda: first(ik.max_pool_with_argmax(huge("f8"), 3000, stride=10_000, workers=workers)[0]) == 1,
+            lambda: first(ik.max_pool_with_argmax(huge("u1"), 9, dilation=5000, stride=5000, workers=workers)[1]) == 0,
+        ],
+        "max_pool_backward": [
+            lambda: (
+                first(
+                    ik.max_pool_backward(
+                        huge("f8", (20_000, 20_000)), huge("i8", (20_000, 20_000)), (1, 2), workers=workers
+                    )
+                )
+                == 0
+            ),
+        ],
+    }
+
+    def status(field):
+        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+        return int(line.split()[1]) * 1024
+
+    before = status("VmRSS")
+    for call in calls[name]:
+        assert call()
+    print(status("VmHWM") - before)
+
+
+# Strides beyond 2**31 bytes
+
+STEP = 2**31 + 4096
+
+
+@pytest.fixture(scope="module")
+def far_rows():
+    """Return a function that lays an image out with rows `STEP` bytes apart, upwards or downwards."""
+    no_reserve = 0x4000  # Linux's MAP_NORESERVE, which Python 3.11 has no name for: pages never touched cost nothing
+    memory = mmap.mmap(-1, 7 * STEP, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | no_reserve)
+
+    def lay_out(image, direction, along=0):
+        step = -STEP if direction == "negative" else STEP
+        first = 6 * STEP if step < 0 else 0
+        start = np.frombuffer(memory, np.uint8)[first:][: image.itemsize].view(image.dtype)
+        far = as_strided(start, image.shape, (step, image.itemsize) if along == 0 else (64, step))
+        far[...] = image
+        return far
+
+    return lay_out
+
+
+@linux
+@plain
+@pytest.mark.parametrize("along", [0, 1], ids=["rows", "columns"])
+@pytest.mark.parametrize("direction", ["positive", "negative"])
+@pytest.mark.parametrize("dtype", ["u1", "f4"])
+def test_strides_of_more_than_31_bits(far_rows, dtype, direction, along):
+    near = np.random.default_rng(1).integers(0, 200, (6, 7)).astype(dtype)
+    near = near if along == 0 else np.ascontiguousarray(near[:, :6])
+    far = far_rows(near, direction, along)
+    assert abs(far.strides[along]) > 2**31
+    windows = sliding_window_view(near, (3, 3))
+    flat = windows.reshape(*windows.shape[:2], 9)
+    found = {
+        "median_filter": ik.median_filter(far, 3, padding="valid"),
+        "box_blur": ik.box_blur(far, 3, padding="valid", normalize=False),
+        "correlate": ik.correlate(far, np.arange(9).reshape(3, 3), padding="valid", dtype="f8"),
+        "max_pool_with_argmax": ik.max_pool_with_argmax(far, 3, stride=1)[0],
+        "max_pool_backward": ik.max_pool_backward(far, np.arange(far.size).reshape(far.shape), far.shape),
+    }
+    wanted = {
+        "median_filter": np.sort(flat, axis=-1)[..., 4],
+        "box_blur": flat.astype(np.int64).sum(axis=-1),
+        "correlate": (flat * np.arange(9.0)).sum(axis=-1),
+        "max_pool_with_argmax": flat.max(axis=-1),
+        "max_pool_backward": near,
+    }
+    assert sorted(found) == public_functions()
+    for name, result in found.items():
+        np.testing.assert_array_equal(result, wanted[name], err_msg=name)
+
+
+@linux
+@plain
+@pytest.mark.parametrize("direction", ["positive", "negative"])
+def test_results_with_strides_of_more_than_31_bits(far_rows, direction):
+    image = np.random.default_rng(2).integers(0, 200, (6, 7)).astype("f4")
+    out = far_rows(np.zeros_like(image), direction)
+    positions = np.arange(42).reshape(6, 7)
+    for name, call in {
+        "median_filter": lambda **out: ik.median_filter(image, 3, **out),
+        "box_blur": lambda **out: ik.box_blur(image, 3, **out),
+        "correlate": lambda **out: ik.correlate(image, np.ones((3, 3), "f4"), **out),
+        "max_pool_backward": lambda **out: ik.max_pool_backward(image, positions, (6, 7), **out),
+    }.items():
+        near = call()
+        assert call(out=out) is out
+        np.testing.assert_array_equal(out, near, err_msg=name)
+    values, argmax = ik.max_pool_with_argmax(image, 3, stride=1, padding=1)
+    found, _ = ik.max_pool_with_argmax(image, 3, stride=1, padding=1, out=(out, np.empty_like(argmax)))
+    assert found is out
+    np.testing.assert_array_equal(out, values)
+
+
+@pytest.mark.parametrize("stride", [2**62, -(2**62), 2**63 - 1, -(2**63)])
+def test_strides_of_axes_of_one_pixel_mean_nothing(stride):
+    image = as_strided(np.array([5.0]), (1, 1, 1), (stride, stride, stride))
+    largest = 2**31 - 1
+    assert ik.median_filter(image, 3, stride=largest) == 5
+    assert ik.box_blur(image, 3, stride=largest, padding=((1, 1), (2, 2)), mode="wrap")[0, 0, 0] == 5
+    assert ik.correlate(image, np.ones((3, 3)), stride=largest, dilation=largest // 2) == 45
+    values, argmax = ik.max_pool_with_argmax(image, 3, padding=1, stride=largest)
+    assert values == 5
+    assert argmax == 0
+    assert ik.max_pool_backward(image, argmax, (1, 1)) == 5
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f8"])
+def test_a_pixel_repeated_over_a_huge_image(dtype):
+    image = np.broadcast_to(np.ones((), dtype), (2**20, 2**21))
+    stride = (2**19, 2**18)
+    ones = np.ones((2, 8))
+    np.testing.assert_array_equal(ik.median_filter(image, 3, stride=stride), ones)
+    np.testing.assert_array_equal(ik.box_blur(image, 3, stride=stride), ones)
+    np.testing.assert_array_equal(ik.correlate(image, np.ones((3, 3)), stride=stride), 9 * ones)
+    values, argmax = ik.max_pool_with_argmax(image, 2, stride=stride)
+    np.testing.assert_array_equal(values, ones)
+    np.testing.assert_array_equal(argmax, np.add.outer([0, 2**40], np.arange(8) * 2**18))
