@@ -1,14 +1,14 @@
 // Order filters by selection: any window, any rank, any element type; O(K_h K_w) per pixel.
 //
 // Pixels become order-preserving integer keys (core/order_key.hpp), so four instantiations serve all types
-// exactly. kernels/detail/select.hpp has two ways to select, and each tile takes the one that its pixels
-// favour:
+// exactly. There are two ways to select (kernels/detail/select.hpp), and each tile takes the one that its pixels
+// favour.
 //
-// - for many windows at once, straight from the rows of the tile, tap after tap;
-// - window by window. The rows under a row of outputs are then kept transposed, column after column, so that
-// the window of
-//   an output is one contiguous stretch, shared with its neighbours; the row below replaces one key per
-//   column. A window that is not a rectangle is gathered tap by tap instead.
+// In lanes: many windows at once, straight from the rows of the tile, tap after tap.
+//
+// Alone: window by window. The rows under a row of outputs are kept transposed, column after column, so that
+// the window of an output is one contiguous stretch, shared with its neighbours; the row below replaces one key
+// per column. A window that is not a rectangle is gathered tap by tap instead.
 //
 // NaNs are the largest key. A window with NaNs is a matter of its rank alone: the last one gives NaN. A tile
 // without any (its loader knows) never looks for them.
