@@ -1,15 +1,15 @@
 """What hypothesis draws from: images, and the keywords that place windows on them."""
 
 import numpy as np
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from . import cases
 
 # No time limits (the machine may be busy), and no database in the checkout.
-few = settings(max_examples=60, deadline=None, database=None)
-many = settings(max_examples=5000, deadline=None, database=None)
+few = settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(few, max_examples=5000)
 
 sides = st.integers(1, 12)
 

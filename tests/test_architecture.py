@@ -42,7 +42,7 @@ PRIVATE_TESTS = {
         "test_parallel.py",
     },
     "imkernels._docs": {"test_docstrings.py"},
-    "imkernels._ufunc": {"test_docstrings.py"},
+    "imkernels._ufunc": {"test_arguments.py", "test_docstrings.py", "test_ufunc_like.py"},
 }
 
 

@@ -326,12 +326,11 @@ def test_axes_that_are_no_ints(function, axes):
 # Numbers of the window
 
 
-class Seven:
+class Two:
     def __index__(self):
-        return 7
+        return 2
 
 
-SIZES = {"size": 7, "stride": 7, "dilation": 7, "padding": 7, "origin": 3}
 NO_NUMBERS = [True, np.False_, 3.0, 2.5, np.float32(3), "3", "33", b"\x03\x03", 3j, np.array(3.0), ..., int]
 NO_PAIRS = [(True, 1), (3, 3.0), (3, "3"), (3, None), {3, 5}, {3: 3, 5: 5}, (3, (3, 3)), [[3]], np.array([3.0, 3.0])]
 THREES = [kind(3) for kind in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64, int)]
@@ -343,7 +342,7 @@ NO_PADDING_ARRAYS = [
     np.ones((2, 3), int),
     np.ones((2, 2, 2), int),
 ]
-BIG = np.arange(40.0 * 41).reshape(40, 41) % 17
+BIG = np.arange(50.0 * 51).reshape(50, 51) % 17
 
 
 def window(function, **keywords):
@@ -365,11 +364,9 @@ def test_ints_of_every_kind(function, name):
 
 @numbers
 def test_whatever_has_an_index(function, name):
-    if name == "origin":
-        with pytest.raises(ValueError, match=r"^origin must lie between -3 and 3 for 7 taps, got 7$"):
-            window(function, origin=Seven())
-    else:
-        np.testing.assert_array_equal(window(function, **{name: Seven()}), window(function, **{name: 7}))
+    wanted = window(function, **{name: 2})
+    for number in (Two(), np.array(2), (Two(), 2), [2, Two()]):
+        np.testing.assert_array_equal(window(function, **{name: number}), wanted)
 
 
 @numbers
@@ -530,7 +527,9 @@ def test_out_of_another_shape(function, shape):
 
 @functions
 @pytest.mark.parametrize(
-    "out", [3.0, "out", [[0.0]], IMAGE.tolist(), memoryview(bytearray(8)), np.float64(1)], ids=repr
+    "out",
+    [3.0, "out", [[0.0]], IMAGE.tolist(), memoryview(bytearray(8)), np.float64(1)],
+    ids=lambda out: type(out).__name__,
 )
 def test_out_that_is_no_array(function, out):
     with pytest.raises(

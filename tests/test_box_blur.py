@@ -99,31 +99,28 @@ def test_extreme_integers(dtype, size):
     check(np.random.default_rng(0).choice(ends, (9, 11)), size)
 
 
-@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4"])
-def test_integer_means_of_large_windows(dtype):
-    # The sums leave 32 bits (8- and 16-bit pixels) or 52 (32-bit pixels) and change the way they are computed.
-    limits = np.iinfo(dtype)
-    for value in (limits.max, limits.min):
-        image = np.full((1, 1), value, dtype)
-        for size in (
-            (181, 181),
-            (182, 182),
-            (257, 257),
-            (1030, 1030),
-            (2900, 2900) if limits.bits == 8 else (2050, 1025),
-        ):
-            assert ik.box_blur(image, size).tolist() == [[int(value)]]
+# Taps from which on sums leave 32 bits (of 16-bit and of 8-bit pixels) and 52 bits (of 32-bit pixels), and one more.
+LARGE_SIZES = [(128, 256), (181, 182), (512, 1024), (725, 725), (2048, 4096), (2902, 2903)]
 
 
+@pytest.mark.parametrize("size", LARGE_SIZES)
 @pytest.mark.parametrize("dtype", cases.INTEGERS, ids=str)
-def test_integer_means_a_hair_beside_a_tie(dtype):
-    # n/2 ones (times the largest value) in a window of n, and one more or one less.
+def test_integer_means_of_large_windows(dtype, size):
+    for value in (np.iinfo(dtype).max, np.iinfo(dtype).min):
+        assert ik.box_blur(np.full((1, 1), value, dtype), size).tolist() == [[int(value)]]
+
+
+@pytest.mark.parametrize("taps", [256, 2**16 + 2, 2**19, 2**20 + 2])
+@pytest.mark.parametrize("dtype", cases.INTEGERS, ids=str)
+def test_integer_means_a_hair_beside_a_tie(dtype, taps):
+    # Half of the pixels are n, half n + 1; one more of either decides.
     highest = int(np.iinfo(dtype).max)
-    for ones in (127, 128, 129):
-        image = np.zeros(256, dtype)
-        image[:ones] = highest
-        exact = Fraction(highest * ones, 256)
-        assert ik.box_blur(image.reshape(16, 16), 16, padding="valid").tolist() == [[round(exact)]]
+    for n in (highest - 1, highest - 2):
+        for more in (-1, 0, 1):
+            image = np.full((1, taps), n, dtype)
+            image[0, : taps // 2 + more] += 1
+            exact = Fraction(n * taps + taps // 2 + more, taps)
+            assert ik.box_blur(image, (1, taps), padding="valid").tolist() == [[round(exact)]]
 
 
 @pytest.mark.parametrize("dtype", ["i8", "u8"])
@@ -214,6 +211,14 @@ def test_means_of_the_largest_float64(size):
         allowed = 4 * Fraction(float(np.finfo(float).eps)) * sum(map(abs, pixels)) / len(pixels)
         assert math.isfinite(mean)
         assert abs(Fraction(float(mean)) - sum(pixels) / len(pixels)) <= allowed
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1.7e308])
+def test_subnormal_numbers_beside_what_overflows(value):
+    image = np.random.default_rng(0).integers(1, 99, (5, 40)) * np.finfo(float).smallest_subnormal
+    means = ik.box_blur(image, 3)
+    image[:, 37:] = value
+    assert_same_bits(ik.box_blur(image, 3)[:, :36], means[:, :36])
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4"])

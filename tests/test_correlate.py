@@ -81,6 +81,11 @@ def test_eight_by_eight_bits_do_not_wrap(image, kernel):
         assert_same_bits(sums, np.full((4, 4), 9 * int(pixel) * int(weight), np.int32))
 
 
+def test_bytes_of_bool_images_count_as_0_or_1():
+    image = np.array([[0, 2, 255, 0, 128]], np.uint8).view(bool)
+    assert_same_bits(ik.correlate(image, np.ones((1, 2), "f4"), padding="valid"), np.array([[1, 2, 1, 1]], "f4"))
+
+
 def test_largest_sums_of_32_bits():
     # 181 * 181 * 255 * 255 and -511 * 256 * 128 * 128 are just inside.
     assert ik.correlate(np.full((1, 1), 255, "u1"), np.full((181, 181), 255, "u1")).tolist() == [[2130284025]]

@@ -4,6 +4,7 @@ Limits are for life, so that everything happens in processes of its own.
 """
 
 import importlib.util
+import resource
 import sys
 
 import pytest
@@ -16,6 +17,9 @@ pytestmark = [
     pytest.mark.skipif(sanitized(), reason="the sanitizers need more memory than any limit leaves"),
     pytest.mark.slow,
 ]
+ordinary_stacks = pytest.mark.skipif(
+    not 8 << 20 <= resource.getrlimit(resource.RLIMIT_STACK)[0] < 1 << 40, reason="knows stacks of 8 MiB or more"
+)
 threaded = pytest.mark.skipif(not _core.openmp, reason="built without OpenMP")
 
 
@@ -54,6 +58,7 @@ HELPERS = [_limit_memory, _can_start_a_thread, _threads]
 
 
 @threaded
+@ordinary_stacks
 def test_without_memory_for_a_stack_calls_run_serially():
     run_alone(_no_stacks, helpers=HELPERS)
 
@@ -129,6 +134,7 @@ def _large_stacks():
 
 
 @threaded
+@ordinary_stacks
 def test_threads_that_were_let_go_cannot_be_had_again():
     run_alone(_regrow, helpers=HELPERS)
 

@@ -71,6 +71,19 @@ def test_floats_add_up_in_row_major_order():
     assert ik.max_pool_backward(grad, np.zeros((2, 2), int), (1, 1))[0, 0] == ((1e16 + 1.0) - 1e16) + 1.0
 
 
+def test_planes_of_millions_of_gradients_add_up_in_row_major_order():
+    grad = random_image(np.random.default_rng(15), (2100, 2048), np.float32)
+    argmax = np.zeros(grad.shape, np.intp)
+    in_order = np.cumsum(grad, dtype=np.float32)[-1]  # one after the other, unlike numpy.sum
+    for workers in (1, 2):
+        assert ik.max_pool_backward(grad, argmax, (1, 1), workers=workers)[0, 0] == in_order
+    argmax[-1, -1] = 1
+    out = np.full((1, 1), 7, np.float32)
+    with pytest.raises(ValueError, match=r"got 1$"):
+        ik.max_pool_backward(grad, argmax, (1, 1), out=out)
+    assert out[0, 0] == 7
+
+
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_nan_and_infinity_stay_where_they_are_routed(dtype):
     grad = np.array([[np.nan, np.inf, -np.inf, np.inf, 1.0]], dtype)

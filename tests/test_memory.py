@@ -71,7 +71,7 @@ def _call_often():
 
     times = 10_000 // 7
     grown, blocks = _growth(small, times)
-    assert grown < 1 << 20, grown  # 100 bytes a call
+    assert grown < 4 << 20, grown  # 400 bytes a call
     assert blocks < times // 4, blocks
     for name, large in calls.every_call().items():
         grown, blocks = _growth(lambda large=large: large(3), 200)
@@ -125,7 +125,7 @@ def _fail_often():
     counts = [sys.getrefcount(array) for array in (image, out, bad, window)]
     times = 10_000 // len(failing)
     grown, blocks = _growth(fail, times)
-    assert grown < 1 << 20, grown
+    assert grown < 4 << 20, grown
     assert blocks < times // 4, blocks
     assert [sys.getrefcount(array) for array in (image, out, bad, window)] == counts
 
@@ -139,8 +139,8 @@ def test_a_leak_is_noticed():
 
 def _leak():
     kept = []
-    grown, blocks = _growth(lambda: kept.append(bytearray(200)), 10_000)
-    assert grown > 1 << 20
+    grown, blocks = _growth(lambda: kept.append(bytearray(500)), 10_000)
+    assert grown > 4 << 20
     assert blocks > 10_000 // 4
 
 
@@ -235,7 +235,6 @@ def far_rows():
 
 
 @linux
-@plain
 @pytest.mark.parametrize("along", [0, 1], ids=["rows", "columns"])
 @pytest.mark.parametrize("direction", ["positive", "negative"])
 @pytest.mark.parametrize("dtype", ["u1", "f4"])
@@ -266,7 +265,6 @@ def test_strides_of_more_than_31_bits(far_rows, dtype, direction, along):
 
 
 @linux
-@plain
 @pytest.mark.parametrize("direction", ["positive", "negative"])
 def test_results_with_strides_of_more_than_31_bits(far_rows, direction):
     image = np.random.default_rng(2).integers(0, 200, (6, 7)).astype("f4")

@@ -46,6 +46,7 @@ def test_comparing_bits_sees_one_bit():
 
 @threaded
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_large_calls_use_the_threads_that_they_may_and_small_ones_none():
     # The runtime keeps its threads: those of a process tell how many a call has used.
     run_alone(_count_threads, calls.public_functions())
@@ -148,8 +149,24 @@ def test_one_input_is_shared_by_calls_that_nest_thread_pools():
         assert all(pool.map(outer, range(2)))
 
 
+def _image_for(seconds, workers):
+    """Return an image whose median of 61 x 61 by selection takes at least that long here, and the medians."""
+    import time
+
+    import imkernels as ik
+    import numpy as np
+
+    image = np.random.default_rng(5).integers(0, 255, (200, 200), np.uint8)
+    while True:
+        start = time.perf_counter()
+        medians = ik.median_filter(image, 61, method="select", workers=workers)
+        if time.perf_counter() - start > seconds:
+            return image, medians
+        image = np.tile(image, (2, 1))
+
+
 def test_other_python_threads_run_during_a_call():
-    image = np.random.default_rng(5).integers(0, 255, (600, 600), np.uint8)
+    image, _ = _image_for(0.2, workers=1)
     ticks = []
     ended = threading.Event()
 
@@ -160,11 +177,10 @@ def test_other_python_threads_run_during_a_call():
     ticker = threading.Thread(target=tick)
     ticker.start()
     start = time.perf_counter()
-    ik.median_filter(image, 51, method="select", workers=1)
+    ik.median_filter(image, 61, method="select", workers=1)
     stop = time.perf_counter()
     ended.set()
     ticker.join()
-    assert stop - start > 0.15, "too short a call to tell"
     # With the GIL held the ticker could run for a switch interval (5 ms) at either end alone.
     inside = [t for t in ticks if start + 0.03 < t < stop - 0.03]
     assert len(inside) >= 3
@@ -382,16 +398,17 @@ def _interrupt_long_calls(workers):
     rng = np.random.default_rng(2)
     image = rng.integers(0, 255, (3000, 3000), np.uint8)
     pixel = np.broadcast_to(np.float32(1), (60_000, 60_000))
+    weights = np.ones((127, 127), np.float32)
 
     def backward(shape):
         grad, argmax = np.broadcast_to(np.float32(1), shape), np.broadcast_to(np.intp(0), shape)
         return ik.max_pool_backward(grad, argmax, (1, 1), workers=workers)
 
-    # (seconds until Ctrl-C, call); many seconds each on one core. Inputs are small, or one pixel repeated.
+    # (seconds until Ctrl-C, call): calls of many seconds. Inputs are small, or one pixel repeated.
     long_calls = {
         "median": (0.4, lambda: ik.median_filter(image, 101, method="select", workers=workers)),
         "box": (0.4, lambda: ik.box_blur(pixel, 25, stride=9, workers=workers)),
-        "correlate": (0.4, lambda: ik.correlate(image, np.ones((127, 127), np.float32), workers=workers)),
+        "correlate": (0.4, lambda: ik.correlate(image, weights, method="direct", workers=workers)),
         "pool": (0.4, lambda: ik.max_pool_with_argmax(image, 64, stride=1, workers=workers)),
         "backward of a batch": (0.4, lambda: backward((800, 5000, 5000))),
         "backward of a plane": (0.4, lambda: backward((100_000, 300_000))),
@@ -412,8 +429,8 @@ def _interrupt_long_calls(workers):
         timer = threading.Timer(delay, interrupt)
         timer.start()
         try:
-            call()
-            problems.append(f"{name}: ended by itself")
+            while True:
+                call()
         except KeyboardInterrupt:
             waited = time.perf_counter() - sent[0]
             # A second is the promise; a busy machine is given three.
@@ -428,7 +445,7 @@ def _interrupt_long_calls(workers):
 
 @pytest.mark.slow
 def test_signal_handlers_run_during_a_call_and_may_call_as_well():
-    run_alone(_handlers_during_calls)
+    run_alone(_handlers_during_calls, helpers=[_image_for])
 
 
 def _handlers_during_calls():
@@ -438,10 +455,8 @@ def _handlers_during_calls():
     import time
 
     import imkernels as ik
-    import numpy as np
 
-    image = np.random.default_rng(3).integers(0, 255, (500, 500), np.uint8)
-    expected = ik.median_filter(image, 61, workers=1)
+    image, expected = _image_for(0.4, workers=2)
     inner = ik.box_blur(image, 9, workers=1)
     handled = []
 
@@ -453,7 +468,7 @@ def _handlers_during_calls():
         handled.clear()
         timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
         timer.start()
-        result = ik.median_filter(image, 61, workers=workers)
+        result = ik.median_filter(image, 61, method="select", workers=workers)
         ended = time.perf_counter()
         timer.join()
         assert (result == expected).all()
@@ -471,17 +486,17 @@ def _handlers_during_calls():
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
     timer.start()
     try:
-        ik.median_filter(np.tile(image, (8, 8)), 61, workers=2)
+        ik.median_filter(image, 61, method="select", workers=2)
     except StopError:
         pass
     else:
         raise AssertionError("the handler's exception is lost")
-    assert (ik.median_filter(image, 61, workers=2) == expected).all()
+    assert (ik.median_filter(image, 61, method="select", workers=2) == expected).all()
 
 
 @pytest.mark.slow
 def test_ctrl_c_during_a_call_of_another_thread_is_the_main_threads_affair():
-    run_alone(_interrupt_beside_a_call)
+    run_alone(_interrupt_beside_a_call, helpers=[_image_for])
 
 
 def _interrupt_beside_a_call():
@@ -490,15 +505,13 @@ def _interrupt_beside_a_call():
     import threading
 
     import imkernels as ik
-    import numpy as np
 
-    image = np.random.default_rng(4).integers(0, 255, (600, 600), np.uint8)
-    expected = ik.median_filter(image, 61, workers=1)
+    image, expected = _image_for(0.4, workers=2)
     results = []
     ended = threading.Event()
 
     def call():
-        results.append(ik.median_filter(image, 61, workers=2))
+        results.append(ik.median_filter(image, 61, method="select", workers=2))
         ended.set()
 
     threading.Thread(target=call).start()
@@ -525,8 +538,12 @@ def _end_beside_a_call():
     import numpy as np
 
     image = np.random.default_rng(4).integers(0, 255, (1500, 1500), np.uint8)
-    for workers in (1, 2):
-        threading.Thread(
-            target=lambda workers=workers: ik.median_filter(image, 61, workers=workers), daemon=True
-        ).start()
+
+    def keep_calling(size, workers):
+        while True:
+            ik.median_filter(image, size, workers=workers)
+
+    # Some are in the middle of a call when the process ends, some come to its end.
+    for size, workers in ((61, 1), (61, 2), (1, 1), (1, 2)):
+        threading.Thread(target=keep_calling, args=(size, workers), daemon=True).start()
     time.sleep(0.2)

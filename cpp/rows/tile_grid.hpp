@@ -29,9 +29,9 @@ inline double buffer_bytes(const Window2D& window, TileShape tile, index bytes) 
            static_cast<double>(bytes);
 }
 
-/// A tile size for `window` on an output of `rows` x `columns`: the padded input of a tile, `bytes` per
-/// element, stays within a few hundred KiB, the rows that neighbouring tiles load twice stay few, and a tile
-/// with `cost` ns per output ends soon enough to answer Ctrl-C.
+/// A tile size for `window` on an output of `rows` x `columns`: the padded input of a tile, `bytes` per element,
+/// stays within a few hundred KiB, the pixels that neighbouring tiles load twice stay few, and a tile with `cost`
+/// ns per output ends soon enough to answer Ctrl-C.
 inline TileShape choose_tile(index rows, index columns, const Window2D& window, index bytes, double cost) {
     constexpr index wide = 512;
     constexpr double wanted_bytes = 256 * 1024;
@@ -41,22 +41,25 @@ inline TileShape choose_tile(index rows, index columns, const Window2D& window, 
         const index parts = std::max<index>(1, (extent + most - 1) / most);
         return std::max<index>(1, (extent + parts - 1) / parts);
     };
-    const index halo = window.rows.reach() / window.rows.stride;
-    TileShape tile{evenly(rows, std::max<index>(32, 2 * halo)), evenly(columns, wide)};
-    const auto shrink = [&](index TileShape::* side, index least, double most) {
-        while (buffer_bytes(window, tile, bytes) > most && tile.*side > least) {
-            tile.*side = std::max(least, (tile.*side + 1) / 2);
+    const auto halve = [](index& extent, index least) { extent = std::max(least, (extent + 1) / 2); };
+    const index halo_rows = window.rows.reach() - window.rows.step();
+    const index halo_columns = window.columns.reach() - window.columns.step();
+    TileShape tile{evenly(rows, std::max<index>(32, 2 * halo_rows)), evenly(columns, wide)};
+    const auto shrink = [&](index least_rows, index least_columns, double most) {
+        while (buffer_bytes(window, tile, bytes) > most && (tile.rows > least_rows || tile.columns > least_columns)) {
+            // The side that is longer beside its halo, as long as it may.
+            const bool tall = tile.rows * halo_columns > tile.columns * halo_rows;
+            if (tile.columns <= least_columns || (tall && tile.rows > least_rows)) {
+                halve(tile.rows, least_rows);
+            } else {
+                halve(tile.columns, least_columns);
+            }
         }
     };
-    // Small tiles load much twice; below these sizes only what would not fit otherwise goes.
-    shrink(&TileShape::rows, 8, wanted_bytes);
-    shrink(&TileShape::columns, 64, wanted_bytes);
-    shrink(&TileShape::columns, 8, most_bytes);
-    shrink(&TileShape::rows, 1, most_bytes);
-    shrink(&TileShape::columns, 1, most_bytes);
+    shrink(8, 64, wanted_bytes);  // smaller ones load much twice
+    shrink(1, 1, most_bytes);     // but have to be if a tile would not fit otherwise
     while (static_cast<double>(tile.rows * tile.columns) * cost > longest && tile.rows * tile.columns > 1) {
-        index& longer = tile.rows > 1 ? tile.rows : tile.columns;
-        longer = (longer + 1) / 2;
+        halve(tile.rows > 1 ? tile.rows : tile.columns, 1);
     }
     return tile;
 }

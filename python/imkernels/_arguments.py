@@ -115,8 +115,8 @@ def _ints(value: Any, count: int, rule: str) -> tuple[int, ...]:
     """Return a sequence of ints as a tuple; bools are no numbers here."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise TypeError(f"{rule}, got {value!r}")
-    numbers = tuple(value)
     try:
+        numbers = tuple(value)
         if any(isinstance(number, (bool, np.bool_)) for number in numbers):
             raise TypeError
         numbers = tuple(operator.index(number) for number in numbers)
