@@ -39,12 +39,12 @@ def _heading(document: Document) -> str:
     sides = ", ".join(
         " ".join(filter(None, (name, side["version"], side["isa_level"]))) for name, side in document["sides"].items()
     )
-    times = "of one quick round: not to be quoted" if document["quick"] else f"over {document['rounds']} rounds"
+    times = "a quick run, not to be quoted" if document["quick"] else f"rounds: {document['rounds']}"
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {document['date']}\n"
         f"{sides}\n"
         f"revision {document['revision']}, NumPy {versions['numpy']}, Python {versions['python']}\n"
-        f"Median times {times}; ratio: time of the best rival by ours, above 1 where ours is faster."
+        f"Median times ({times}); ratio: time of the best rival by ours, above 1 where ours is faster."
     )
 
 

@@ -296,6 +296,15 @@ def test_strides_of_axes_of_one_pixel_mean_nothing(stride):
     assert values == 5
     assert argmax == 0
     assert ik.max_pool_backward(image, argmax, (1, 1)) == 5
+    # Several outputs, and taps far outside.
+    fives = np.full((1, 3, 3), 5)
+    around = {"padding": 2, "stride": 2, "mode": "nearest"}
+    np.testing.assert_array_equal(ik.median_filter(image, 1, **around), fives)
+    np.testing.assert_array_equal(ik.box_blur(image, 1, **around), fives)
+    np.testing.assert_array_equal(ik.correlate(image, np.ones((1, 1)), **around), fives)
+    values, argmax = ik.max_pool_with_argmax(image, 3, padding=2, stride=2)
+    np.testing.assert_array_equal(values, fives[:, :2, :2])
+    np.testing.assert_array_equal(argmax, np.zeros((1, 2, 2)))
 
 
 @pytest.mark.parametrize("dtype", ["u1", "f8"])

@@ -48,9 +48,11 @@ int team_size(const Loop& loop) {
 #ifdef _OPENMP
     const double work = static_cast<double>(loop.count) * loop.cost;
     if (loop.workers > 1 && loop.count > 1 && work >= serial_below && !forked() && !omp_in_parallel()) {
-        // As many as allowed even for fewer items: the runtime ends and creates threads whenever a team's
-        // size changes.
-        return team_available(loop.workers) ? loop.workers : 1;
+        // The same team for every loop, even one of fewer items: the runtime ends and creates threads whenever the
+        // size changes. Only numbers beyond the cores are cut down to the items.
+        const index cores = static_cast<index>(std::thread::hardware_concurrency());
+        const int team = static_cast<int>(std::min<index>(loop.workers, std::max(loop.count, cores)));
+        return team_available(team) ? team : 1;
     }
 #endif
     (void)loop;
@@ -63,7 +65,7 @@ public:
     TeamScratch(int team, std::size_t bytes)
         : pitch_((bytes + Scratch::line - 1) / Scratch::line * Scratch::line),
           block_(static_cast<std::byte*>(
-              ::operator new(pitch_* static_cast<std::size_t>(team), std::align_val_t{Scratch::line}))) {}
+              ::operator new(static_cast<std::size_t>(team) * pitch_, std::align_val_t{Scratch::line}))) {}
     ~TeamScratch() { ::operator delete(block_, std::align_val_t{Scratch::line}); }
     TeamScratch(const TeamScratch&) = delete;
     TeamScratch& operator=(const TeamScratch&) = delete;
@@ -79,7 +81,7 @@ private:
 class Progress {
 public:
     Progress(const Loop& loop, int team) : count_(loop.count) {
-        const index fair = loop.count / (8 * team);
+        const index fair = loop.count / (index{8} * team);
         const index small = static_cast<index>(grain / std::max(loop.cost, 1.0));
         chunk_ = std::max<index>(1, team == 1 ? small : std::min(fair, small));
     }
