@@ -221,6 +221,8 @@ def windowed(image, size, stride, dilation=(1, 1)):
         ((70, 1500), (2, 2), (1, 1), (3, 1000)),
         ((900, 300), (900, 300), (1, 1), (1, 1)),
         ((5, 3000), (3, 1400), (1, 700), (1, 1)),
+        ((3, 250100), (2, 5), (1, 5000), (1, 50000)),  # a row of taps longer than a tile's buffer
+        ((3, 200100), (2, 200001), (1, 7), (1, 1)),
     ],
 )
 def test_large_windows(dtype, shape, size, stride, dilation):
