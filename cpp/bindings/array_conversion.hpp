@@ -7,6 +7,7 @@
 
 #include "bindings/dtype_dispatch.hpp"
 #include "core/array_view.hpp"
+#include "core/check.hpp"
 #include "core/window.hpp"
 #include "parallel/float_environment.hpp"
 #include "parallel/parallel_for.hpp"

@@ -59,7 +59,8 @@ void register_window(py::module_& module) {
 
     using Pair = std::pair<index, index>;
     py::class_<Window2D>(module, "Window", py::module_local(), "The geometry of a window; pairs are (rows, columns).")
-        .def(py::init([](Pair size, Pair stride, Pair dilation, Pair before, std::pair<std::string, std::string> mode) {
+        .def(py::init([](Pair size, Pair stride, Pair dilation, Pair before,
+                         const std::pair<std::string, std::string>& mode) {
                  require(size.first < 1 || size.second <= most / size.first, "the window has too many taps");
                  return Window2D{axis_of(size.first, stride.first, dilation.first, before.first, mode.first),
                                  axis_of(size.second, stride.second, dilation.second, before.second, mode.second)};

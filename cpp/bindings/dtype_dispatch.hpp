@@ -5,8 +5,8 @@
 
 #include <bit>
 #include <optional>
+#include <stdexcept>
 
-#include "core/check.hpp"
 #include "core/dtype.hpp"
 
 namespace imkernels::bindings {
@@ -38,7 +38,9 @@ inline std::optional<Dtype> dtype_of(char kind, py::ssize_t item_size) {
 inline ElementType element_type(const py::array& array) {
     const py::dtype dtype = array.dtype();
     const std::optional<Dtype> found = dtype_of(dtype.kind(), dtype.itemsize());
-    require(found.has_value(), "an array of bool, integers or floats of at most 64 bits is needed");
+    if (!found) {
+        throw std::invalid_argument("an array of bool, integers or floats of at most 64 bits is needed");
+    }
     constexpr char foreign = std::endian::native == std::endian::little ? '>' : '<';
     return {*found, dtype.byteorder() == foreign};
 }

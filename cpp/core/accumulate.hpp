@@ -27,7 +27,7 @@ template <class Integer>
 Integer saturate(double value) {
     constexpr double lowest = static_cast<double>(std::numeric_limits<Integer>::min());
     // One past the largest: a power of two, so exact, where the largest itself may not be.
-    constexpr double beyond = static_cast<double>(std::numeric_limits<Integer>::max() / 2 + 1) * 2;
+    constexpr double beyond = static_cast<double>(Integer{1} << (std::numeric_limits<Integer>::digits - 1)) * 2;
     const double whole = round_half_even(value == value ? value : 0.0);
     const double low = whole < lowest ? lowest : whole;
     const Integer inside = static_cast<Integer>(low < beyond ? low : lowest);

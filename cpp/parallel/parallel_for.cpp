@@ -111,7 +111,7 @@ public:
 
 private:
     void keep(std::exception_ptr error) {
-        const std::lock_guard lock(mutex_);
+        const std::scoped_lock lock(mutex_);
         error_ = error_ ? error_ : error;
         stopped_ = true;
     }

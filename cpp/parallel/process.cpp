@@ -13,29 +13,32 @@ namespace imkernels {
 namespace {
 std::atomic<bool> in_forked_child{false};
 
-/// The stack size that the OpenMP runtime gives its threads: OMP_STACKSIZE (or GNU's name for it) in KiB or
-/// with a unit; 0 leaves it to the system.
+/// The stack size that the OpenMP runtime gives its threads: OMP_STACKSIZE (or GNU's name for it) in KiB or with a
+/// unit; 0 leaves it to the system.
 std::size_t runtime_stack_size() {
-    const char* text = std::getenv("OMP_STACKSIZE");
-    text = text != nullptr ? text : std::getenv("GOMP_STACKSIZE");
+    const char* text = std::getenv("OMP_STACKSIZE");                // NOLINT(concurrency-mt-unsafe): read once,
+    text = text != nullptr ? text : std::getenv("GOMP_STACKSIZE");  // NOLINT(concurrency-mt-unsafe): as libgomp
     if (text == nullptr) {
         return 0;
     }
     char* unit = nullptr;
-    const unsigned long long number = std::strtoull(text, &unit, 10);
+    const std::size_t number = std::strtoull(text, &unit, 10);
     while (*unit == ' ') {
         ++unit;
     }
-    const char letter = static_cast<char>(std::toupper(static_cast<unsigned char>(*unit)));
-    const int shift = letter == 'B' ? 0 : letter == 'M' ? 20 : letter == 'G' ? 30 : 10;
-    return static_cast<std::size_t>(number) << shift;
+    switch (std::toupper(static_cast<unsigned char>(*unit))) {
+        case 'B': return number;
+        case 'M': return number << 20;
+        case 'G': return number << 30;
+        default: return number << 10;
+    }
 }
 
 /// Creates `count` threads that all live at the same time, and joins them.
 bool threads_can_be_created(int count) {
     std::mutex gate;
     const auto wait = [](void* locked) -> void* {
-        const std::lock_guard passed(*static_cast<std::mutex*>(locked));
+        const std::scoped_lock passed(*static_cast<std::mutex*>(locked));
         return nullptr;
     };
     static const std::size_t stack_size = runtime_stack_size();

@@ -22,7 +22,7 @@
 namespace imkernels {
 
 /// Elements of slack behind a row: vector code may read and write that far past the end.
-inline constexpr index row_slack = 2 * 64;
+inline constexpr index row_slack = 128;
 
 /// What stands outside the image in mode constant.
 template <class Work>

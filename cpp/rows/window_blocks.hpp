@@ -18,7 +18,7 @@ struct WindowBlock {
 };
 
 inline std::vector<WindowBlock> window_blocks(const Window2D& window, TileShape tile, index bytes) {
-    constexpr index most = 768 * 1024;
+    constexpr index most = index{768} * 1024;
     if (buffer_bytes(window, tile, bytes) <= most) {
         return {{window, 0, 0}};
     }

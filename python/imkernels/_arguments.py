@@ -157,7 +157,11 @@ def pads(padding: Any, size: Pair, dilation: Pair, origin: Pair) -> Pairs:
         top, left = (d * (k // 2 + o) for k, d, o in zip(size, dilation, origin, strict=True))
         return (top, dilation[0] * (size[0] - 1) - top), (left, dilation[1] * (size[1] - 1) - left)
     sides = padding.tolist() if isinstance(padding, np.ndarray) else padding
-    if isinstance(sides, Sequence) and len(sides) == 2 and all(isinstance(side, (Sequence, np.ndarray)) for side in sides):
+    if (
+        isinstance(sides, Sequence)
+        and len(sides) == 2
+        and all(isinstance(side, (Sequence, np.ndarray)) for side in sides)
+    ):
         return pair(sides[0], "padding", 0), pair(sides[1], "padding", 0)
     around = pair(sides, "padding", 0)
     return (around[0], around[0]), (around[1], around[1])

@@ -31,8 +31,6 @@ class KernelFunction(Generic[P, R]):
     ----------
     nin, nout, nargs : int
         Numbers of array operands.
-    types : list of str
-        The loops, inputs and outputs by NumPy's dtype characters: ``"ff->f"``.
     ntypes : int
         The number of loops.
     signature : str
@@ -58,11 +56,16 @@ class KernelFunction(Generic[P, R]):
         self.__signature__ = inspect.signature(function)
         inputs, outputs = signature.split("->")
         self.signature = signature
-        self.types = list(types)
-        self.ntypes = len(self.types)
+        self._types = tuple(types)
+        self.ntypes = len(self._types)
         self.nin = inputs.count("(")
         self.nout = outputs.count("(")
         self.nargs = self.nin + self.nout
+
+    @property
+    def types(self) -> list[str]:
+        """The loops, inputs and outputs by NumPy's dtype characters: ``"ff->f"``."""
+        return list(self._types)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function."""
@@ -113,7 +116,7 @@ class KernelFunction(Generic[P, R]):
     def loop(self, inputs: tuple[Dtype, ...]) -> tuple[Dtype, ...]:
         """Return the dtypes of the first loop that inputs of these dtypes reach by safe casts."""
         operands = inputs if self._operands is None else self._operands(inputs)
-        found = first_loop(self.types, operands)
+        found = first_loop(self._types, operands)
         if found is None:
             names = ", ".join(str(dtype) for dtype in inputs)
             raise TypeError(f"{self.__name__}: no loop takes {names}; the loops are {', '.join(self.types)}")
