@@ -123,7 +123,7 @@ ARRAYS_REFUSED = {
     "None": (None, f"{HOLDS_NUMBERS} object"),
     "masked": (np.ma.masked_array(np.zeros((6, 7))), r"must not be a MaskedArray, .* value.filled\(...\)"),
     "refuses": (RefusesArrayFunctions(), "is a RefusesArrayFunctions, which refuses array functions"),
-    "dask": (elsewhere("dask.array.core"), f"{IN_MEMORY} imkernels.pipeline.dask"),
+    "dask": (elsewhere("dask.array.core"), f"{IN_MEMORY} dask.array.map_overlap"),
     "xarray": (elsewhere("xarray.core.dataarray"), f"{IN_MEMORY} xarray.apply_ufunc"),
     "cupy": (elsewhere("cupy"), f"{IN_MEMORY} cupyx.scipy.ndimage"),
     "jax": (elsewhere("jaxlib._jax"), f"{IN_MEMORY} numpy.asarray"),
@@ -177,10 +177,10 @@ def parameters(errors):
 window_too_large = pytest.mark.parametrize(
     ("size", "padding", "text"),
     [
-        ((7, 3), "valid", "size must not exceed the padded image: 7 pixels against 6 along window axis 0"),
-        ((3, 8), "valid", "size must not exceed the padded image: 8 pixels against 7 along window axis 1"),
-        ((3, 10), 1, "size must not exceed the padded image: 10 pixels against 9 along window axis 1"),
-        ((12, 3), ((0, 5), (0, 0)), "size must not exceed the padded image: 12 pixels against 11 along window axis 0"),
+        ((7, 3), "valid", "must not exceed the padded image: 7 pixels against 6 along window axis 0"),
+        ((3, 8), "valid", "must not exceed the padded image: 8 pixels against 7 along window axis 1"),
+        ((3, 10), 1, "must not exceed the padded image: 10 pixels against 9 along window axis 1"),
+        ((12, 3), ((0, 5), (0, 0)), "must not exceed the padded image: 12 pixels against 11 along window axis 0"),
     ],
 )
 pads_without_pixels = pytest.mark.parametrize(

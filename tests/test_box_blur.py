@@ -205,9 +205,9 @@ def test_large_offsets_in_float64(offset):
 @pytest.mark.parametrize("size", [(1, 2), (1, 3), 3, (4, 5)])
 def test_means_of_the_largest_float64(size):
     # The sum of the window is no float64, the mean is.
-    check_exactly = np.array([[1.7e308, 1.6e308, 1.5e308, -1.7e308, 1.7e308]] * 3)
-    means = ik.box_blur(check_exactly, size)
-    values = windows(check_exactly, size)
+    image = np.array([[1.7e308, 1.6e308, 1.5e308, -1.7e308, 1.7e308]] * 3)
+    means = ik.box_blur(image, size)
+    values = windows(image, size)
     for where, mean in np.ndenumerate(means):
         pixels = [Fraction(pixel) for pixel in values[where].ravel().tolist()]
         allowed = 4 * Fraction(float(np.finfo(float).eps)) * sum(map(abs, pixels)) / len(pixels)

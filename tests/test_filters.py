@@ -408,8 +408,8 @@ def test_in_place(function):
 def test_strided_out_inside_the_image(function):
     image = image_for(function, (120, 90))
     expected = function(image, stride=(2, 3), dtype=image.dtype)
-    function(image, stride=(2, 3), dtype=image.dtype, out=image[::2, ::3])
-    assert_same_bits(image[::2, ::3].copy(), expected)
+    function(image, stride=(2, 3), dtype=image.dtype, out=image[1::2, 2::3])
+    assert_same_bits(image[1::2, 2::3].copy(), expected)
 
 
 # Casts

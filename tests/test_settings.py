@@ -449,12 +449,12 @@ def test_files_that_cannot_be_read(cgroup, tmp_path):
 def test_the_quota_bounds_the_cores_and_is_rounded_up(monkeypatch, quota, wanted):
     monkeypatch.setattr(settings, "cgroup_quota", lambda membership, root: quota)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    settings._granted_workers.cache_clear()
+    settings._own_quota.cache_clear()
     try:
         with ik.workers(-1):
             assert ik.get_workers() == (wanted or 8)
     finally:
-        settings._granted_workers.cache_clear()
+        settings._own_quota.cache_clear()
 
 
 # The instruction set

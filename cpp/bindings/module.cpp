@@ -42,6 +42,11 @@ py::str compiler() {
 
 PYBIND11_MODULE(IMKERNELS_MODULE, module, py::mod_gil_not_used()) {
     main_thread = py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
+    const py::object os = py::module_::import("os");
+    if (py::hasattr(os, "register_at_fork")) {  // the thread that forks is the child's main thread
+        os.attr("register_at_fork")(py::arg("after_in_child") =
+                                        py::cpp_function([] { main_thread = PyThread_get_thread_ident(); }));
+    }
     watch_forks();
     set_interrupt_hook(interrupted);
     module.attr("level") = IMKERNELS_LEVEL;

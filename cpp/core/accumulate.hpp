@@ -2,6 +2,7 @@
 // NaN becomes 0 where the result is an integer.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -16,9 +17,9 @@ namespace imkernels {
 __extension__ typedef __int128 int128;
 
 /// Rounds half to even. `value` must be a number.
-constexpr double round_half_even(double value) {
+inline double round_half_even(double value) {
     constexpr double integers_only = 0x1p52;  // from here on every double is whole
-    constexpr double shift = 0x1.8p52;
+    const double shift = std::copysign(integers_only, value);
     const double rounded = (value + shift) - shift;
     return value < integers_only && value > -integers_only ? rounded : value;
 }

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "core/border.hpp"
 #include "core/dtype.hpp"
+#include "core/index.hpp"
 
 namespace imkernels {
 

@@ -5,13 +5,12 @@
 // larger than the image need no case of their own.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <limits>
 
-namespace imkernels {
+#include "core/index.hpp"
 
-using index = std::ptrdiff_t;
+namespace imkernels {
 
 enum class Border : std::uint8_t {
     reflect,   // d c b a | a b c d | d c b a

@@ -4,9 +4,12 @@
 #include <cstddef>
 #include <new>
 
-#include "core/border.hpp"
+#include "core/index.hpp"
 
 namespace imkernels {
+
+/// Elements of slack behind a row in a buffer: vector code may read and write that far past the end.
+inline constexpr index row_slack = 128;
 
 class Scratch {
 public:

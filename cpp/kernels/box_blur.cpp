@@ -92,7 +92,10 @@ int128 rounded_quotient(int128 sum, index count) {
     return quotient + static_cast<int128>(up);
 }
 
-/// From sums to what the writer takes.
+// What becomes of a sum: each of these gives the writer's `Result` for it.
+
+/// `may_overflow`: the pixels are doubles whose sum may overflow though their mean does not.
+template <bool may_overflow>
 struct MeanInDouble {
     using Result = double;
     double count;
@@ -100,13 +103,6 @@ struct MeanInDouble {
     double operator()(Sum sum) const {
         return static_cast<double>(sum) / count;
     }
-};
-
-/// Means of doubles whose sum may overflow though they do not.
-struct MeanOfDoubles {
-    using Result = double;
-    double count;
-    double operator()(double sum) const { return sum / count; }
 };
 
 template <class Integer>
@@ -134,8 +130,9 @@ public:
           out_(out),
           window_(window),
           finish_(finish),
-          // Rows are summed as they are loaded: a tile keeps the rows of its windows, but not their columns.
-          shape_(choose_tile(out.first.rows, out.first.columns, {window.rows, {}}, sizeof(Sum), cost)),
+          // An output loads and sums the pixels between it and the next one.
+          cost_(0.5 + static_cast<double>(window.rows.step()) * static_cast<double>(window.columns.step())),
+          shape_(choose_shape(out.first.rows, out.first.columns, window, cost_)),
           loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsNumber, Sum>(image.element),
                   read_fill<AsNumber, Sum>(image.element.dtype, fill)),
           write_(row_writer<FromNumber, Result>(out.element)) {
@@ -146,14 +143,29 @@ public:
         const std::size_t bytes = 2 * Scratch::bytes<Sum>(loader_.pitch()) + Scratch::bytes<Sum>(rows_size()) +
                                   (rescues ? 2 : 1) * Scratch::bytes<Sum>(sums_size()) +
                                   Scratch::bytes<Result>(shape_.columns);
-        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, image_.interleaved());
-        grid.for_each(cost, bytes, workers, [&](const Tile& tile, Scratch scratch) { blur(tile, scratch); });
+        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { blur(tile, scratch); });
     }
 
 private:
     using Result = typename Finish::Result;
-    static constexpr double cost = 1.5;  // ns per output
-    static constexpr bool rescues = std::is_same_v<Finish, MeanOfDoubles>;
+    static constexpr bool rescues = std::is_same_v<Finish, MeanInDouble<true>>;
+
+    // A sum of doubles that overflows is taken once more of pixels scaled down by a power of two that no number of taps
+    // makes up for. That costs bits of subnormal pixels, which beside one that is large enough to overflow do not
+    // count.
+    static constexpr Sum scale_down = rescues ? static_cast<Sum>(0x1p-32) : Sum{1};
+
+    /// Rows are summed as they are loaded: a tile keeps the rows of its windows, but only two lines of their columns.
+    static TileShape choose_shape(index rows, index columns, const Window2D& window, double cost) {
+        constexpr index line_bytes = index{256} * 1024;
+        TileShape shape = choose_tile(rows, columns, {window.rows, {}}, sizeof(Sum), cost);
+        while (shape.columns > 1 &&
+               window.columns.cover(shape.columns) > line_bytes / static_cast<index>(sizeof(Sum))) {
+            shape.columns = (shape.columns + 1) / 2;
+        }
+        return shape;
+    }
 
     /// Buffers of a tile, in its worker's scratch.
     struct Buffers {
@@ -215,8 +227,10 @@ private:
         const index dense = (tile.columns - 1) * loader_.output_step() + 1;
         loader_.load_row(image_.plane(tile.plane), position, tile.column, tile.columns, buffers.line);
         if constexpr (rescues) {
-            for (index x = 0; scale != 1 && x < dense + window_.columns.size - 1; ++x) {
-                buffers.line[x] *= scale;
+            if (scale != 1) {
+                for (index x = 0; x < dense + window_.columns.size - 1; ++x) {
+                    buffers.line[x] *= scale;
+                }
             }
         }
         sum_along(buffers.line, dense, window_.columns.size, buffers.line_sums);
@@ -224,11 +238,6 @@ private:
             row[x] = buffers.line_sums[x * loader_.output_step()];
         }
     }
-
-    // A sum of doubles that overflows is taken once more of pixels scaled down by a power of two that no
-    // number of taps makes up for. That costs bits of subnormal pixels, which beside one that is large enough
-    // to overflow do not count.
-    static constexpr Sum scale_down = rescues ? static_cast<Sum>(0x1p-32) : Sum{1};
 
     static bool all_finite(const Sum* sums, index count) {
         return std::all_of(sums, sums + count, [](Sum sum) { return std::isfinite(static_cast<double>(sum)); });
@@ -248,6 +257,7 @@ private:
     const MutableStack& out_;
     Window2D window_;
     Finish finish_;
+    double cost_;
     TileShape shape_;
     TileLoader<Sum> loader_;
     WriteRun<Result> write_;
@@ -271,14 +281,12 @@ void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& 
             BoxBlur<Sum, decltype(finish)>(image, out, window, fill, finish).run(workers);
         };
         const index taps = window.taps();
-        const MeanInDouble mean_in_double{static_cast<double>(taps)};
+        const MeanInDouble<std::is_same_v<Pixel, double>> mean_in_double{static_cast<double>(taps)};
         if constexpr (std::is_same_v<Pixel, Bool>) {
             require(false, "box_blur: truth values have no mean");
         } else if constexpr (is_float<Pixel>) {
             if (!normalize) {
                 run(std::type_identity<double>{}, PlainSum<double>{});
-            } else if constexpr (std::is_same_v<Pixel, double>) {
-                run(std::type_identity<double>{}, MeanOfDoubles{static_cast<double>(taps)});
             } else {
                 run(std::type_identity<double>{}, mean_in_double);
             }
@@ -286,7 +294,10 @@ void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& 
             using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
             const bool to_float = out.element.dtype >= Dtype::float16;
             const int bits = sum_bits(sizeof(Pixel), taps);
-            if (!normalize) {
+            if (!normalize && to_float) {
+                using Exact = std::conditional_t<sizeof(Pixel) == 8, int128, std::int64_t>;
+                run(std::type_identity<Exact>{}, PlainSum<double>{});
+            } else if (!normalize) {
                 run(std::type_identity<std::uint64_t>{}, PlainSum<Wide>{});
             } else if constexpr (sizeof(Pixel) == 8) {
                 if (to_float) {

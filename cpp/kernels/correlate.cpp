@@ -33,30 +33,6 @@ struct Modular<T, true> {
     using type = std::make_unsigned_t<T>;
 };
 
-/// A block of taps with the loader for it and its offsets in the loader's buffer.
-template <class Work>
-struct TapBlock {
-    TileLoader<Work> loader;
-    std::vector<index> offsets;
-    index first_tap;
-};
-
-template <class Work>
-std::vector<TapBlock<Work>> tap_blocks(const Window2D& window, TileShape tile, ReadRun<Work> read, Fill<Work> fill) {
-    std::vector<TapBlock<Work>> blocks;
-    for (const WindowBlock& part : window_blocks(window, tile, sizeof(Work))) {
-        const TileLoader<Work> loader(part.window, tile.rows, tile.columns, ColumnLayout::phases, read, fill);
-        std::vector<index> offsets;
-        for (index row = 0; row < part.window.rows.size; ++row) {
-            for (index column = 0; column < part.window.columns.size; ++column) {
-                offsets.push_back(loader.tap(row, column));
-            }
-        }
-        blocks.push_back({loader, std::move(offsets), part.row * window.columns.size + part.column});
-    }
-    return blocks;
-}
-
 template <class Work>
 void copy_weights(const ConstPlane& kernel, Work* weights) {
     for (index row = 0; row < kernel.rows; ++row) {
@@ -67,50 +43,82 @@ void copy_weights(const ConstPlane& kernel, Work* weights) {
 }
 
 template <class Result>
-void correlate_in(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
-                  const std::byte* fill_element, int workers) {
-    using Work = typename Modular<Result>::type;
-    const ReadRun<Work> read = row_reader<AsNumber, Work>(image.element);
-    const WriteRun<Result> write = row_writer<FromNumber, Result>(out.element);
-    require(read != nullptr && write != nullptr, "correlate: no loop for these element types");
-    Fill<Work> fill{};
-    std::memcpy(&fill.value, fill_element, sizeof(fill.value));
-
-    const double cost = 0.3 + 0.05 * static_cast<double>(window.taps());
-    const TileShape shape = choose_tile(out.first.rows, out.first.columns, window, sizeof(Work), cost);
-    const std::vector<TapBlock<Work>> blocks = tap_blocks<Work>(window, shape, read, fill);
-    const index sums_pitch = shape.columns + row_slack;
-    const auto larger = [](const TapBlock<Work>& a, const TapBlock<Work>& b) {
-        return a.loader.size() < b.loader.size();
-    };
-    const index buffer_size = std::max_element(blocks.begin(), blocks.end(), larger)->loader.size();
-    const std::size_t scratch_bytes = Scratch::bytes<Work>(buffer_size) + Scratch::bytes<Work>(window.taps()) +
-                                      Scratch::bytes<Work>(shape.rows * sums_pitch);
-
-    const TileGrid grid(out.planes(), out.first.rows, out.first.columns, shape, image.interleaved());
-    grid.for_each(cost, scratch_bytes, workers, [&](const Tile& tile, Scratch scratch) {
-        Work* buffer = scratch.take<Work>(buffer_size);
-        Work* weights = scratch.take<Work>(window.taps());
-        Work* sums = scratch.take<Work>(shape.rows * sums_pitch);
-        copy_weights(kernel.plane(tile.plane), weights);
-        std::fill_n(sums, tile.rows * sums_pitch, Work{0});
-        const ConstPlane source = image.plane(tile.plane);
-        for (const TapBlock<Work>& block : blocks) {
-            block.loader.load(source, tile.row, tile.column, tile.rows, tile.columns, buffer);
-            for (index y = 0; y < tile.rows; ++y) {
-                detail::add_weighted_sum(buffer + y * block.loader.output_pitch(), block.offsets.data(),
-                                         weights + block.first_tap, static_cast<index>(block.offsets.size()),
-                                         tile.columns, sums + y * sums_pitch);
+class Correlation {
+public:
+    Correlation(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
+                const std::byte* fill)
+        : image_(image),
+          kernel_(kernel),
+          out_(out),
+          window_(window),
+          cost_(0.3 + 0.05 * static_cast<double>(window.taps())),
+          shape_(choose_tile_for_blocks(out.first.rows, out.first.columns, window, sizeof(Work), cost_)),
+          blocks_(window, shape_, sizeof(Work)),
+          loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases,
+                  row_reader<AsNumber, Work>(image.element), read_weight(fill)),
+          write_(row_writer<FromNumber, Result>(out.element)),
+          sums_pitch_(shape_.columns + row_slack) {
+        require((row_reader<AsNumber, Work>(image.element) != nullptr) && write_ != nullptr,
+                "correlate: no loop for these element types");
+        for (index row = 0; row < blocks_.first().rows.size; ++row) {
+            for (index column = 0; column < blocks_.first().columns.size; ++column) {
+                offsets_.push_back(loader_.tap(row, column));
             }
         }
-        const MutablePlane target = out.plane(tile.plane);
+    }
+
+    void run(int workers) const {
+        const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(window_.taps()) +
+                                  Scratch::bytes<Work>(shape_.rows * sums_pitch_);
+        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { correlate(tile, scratch); });
+    }
+
+private:
+    using Work = typename Modular<Result>::type;
+
+    static Fill<Work> read_weight(const std::byte* element) {
+        Fill<Work> fill{};
+        std::memcpy(&fill.value, element, sizeof(fill.value));
+        return fill;
+    }
+
+    void correlate(const Tile& tile, Scratch scratch) const {
+        Work* buffer = scratch.take<Work>(loader_.size());
+        Work* weights = scratch.take<Work>(window_.taps());
+        Work* sums = scratch.take<Work>(shape_.rows * sums_pitch_);
+        copy_weights(kernel_.plane(tile.plane), weights);
+        std::fill_n(sums, tile.rows * sums_pitch_, Work{0});
+        for (index i = 0; i < blocks_.count(); ++i) {
+            const WindowBlocks::Block block = blocks_[i];
+            loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation)
+                .load(image_.plane(tile.plane), tile.row, tile.column, tile.rows, tile.columns, buffer);
+            for (index y = 0; y < tile.rows; ++y) {
+                detail::add_weighted_sum(buffer + y * loader_.output_pitch(), offsets_.data(),
+                                         weights + block.row * window_.columns.size + block.column,
+                                         block.rows * block.columns, tile.columns, sums + y * sums_pitch_);
+            }
+        }
+        const MutablePlane target = out_.plane(tile.plane);
         for (index y = 0; y < tile.rows; ++y) {
             // Signed and unsigned types of one size may alias.
-            write(reinterpret_cast<const Result*>(sums + y * sums_pitch), tile.columns,
-                  target.at(tile.row + y, tile.column), target.column_stride);
+            write_(reinterpret_cast<const Result*>(sums + y * sums_pitch_), tile.columns,
+                   target.at(tile.row + y, tile.column), target.column_stride);
         }
-    });
-}
+    }
+
+    const ConstStack& image_;
+    const ConstStack& kernel_;
+    const MutableStack& out_;
+    Window2D window_;
+    double cost_;
+    TileShape shape_;
+    WindowBlocks blocks_;
+    TileLoader<Work> loader_;
+    WriteRun<Result> write_;
+    index sums_pitch_;
+    std::vector<index> offsets_;  // of a block's taps in the buffer
+};
 }  // namespace
 
 void correlate(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
@@ -119,10 +127,10 @@ void correlate(const ConstStack& image, const ConstStack& kernel, const MutableS
             "correlate: the window has the shape of the kernel");
     require(!kernel.element.swapped, "correlate: the kernel is in native byte order");
     switch (kernel.element.dtype) {
-        case Dtype::int32: return correlate_in<std::int32_t>(image, kernel, out, window, fill, workers);
-        case Dtype::int64: return correlate_in<std::int64_t>(image, kernel, out, window, fill, workers);
-        case Dtype::float32: return correlate_in<float>(image, kernel, out, window, fill, workers);
-        case Dtype::float64: return correlate_in<double>(image, kernel, out, window, fill, workers);
+        case Dtype::int32: return Correlation<std::int32_t>(image, kernel, out, window, fill).run(workers);
+        case Dtype::int64: return Correlation<std::int64_t>(image, kernel, out, window, fill).run(workers);
+        case Dtype::float32: return Correlation<float>(image, kernel, out, window, fill).run(workers);
+        case Dtype::float64: return Correlation<double>(image, kernel, out, window, fill).run(workers);
         default: require(false, "correlate: the kernel is int32, int64, float32 or float64");
     }
 }

@@ -14,7 +14,6 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "core/check.hpp"
 #include "rows/row_writer.hpp"
@@ -62,30 +61,24 @@ public:
           argmax_(argmax),
           window_(window),
           cost_(2.0 + 0.2 * static_cast<double>(window.taps())),
-          shape_(choose_tile(values.first.rows, values.first.columns, window, sizeof(Key), cost_)),
+          shape_(choose_tile_for_blocks(values.first.rows, values.first.columns, window, sizeof(Key), cost_)),
+          blocks_(window, shape_, sizeof(Key)),
+          loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases,
+                  row_reader<AsMaximumKey, Key>(image.element), Fill<Key>{lowest, false}),
           pitch_(shape_.columns + row_slack),
-          copy_(element_copier(image.element, values.element)) {
-        const ReadRun<Key> read = row_reader<AsMaximumKey, Key>(image.element);
-        require(read != nullptr, "max_pool_with_argmax: no loop for this element type");
-        for (const WindowBlock& block : window_blocks(window, shape_, sizeof(Key))) {
-            loaders_.emplace_back(block.window, shape_.rows, shape_.columns, ColumnLayout::phases, read,
-                                  Fill<Key>{lowest, false});
-            blocks_.push_back(block);
-            buffer_size_ = std::max(buffer_size_, loaders_.back().size());
-        }
-    }
+          copy_(element_copier(image.element, values.element)) {}
 
     void run(int workers) const {
-        const std::size_t bytes = Scratch::bytes<Key>(buffer_size_) + 2 * Scratch::bytes<Key>(shape_.rows * pitch_);
-        const TileGrid grid(values_.planes(), values_.first.rows, values_.first.columns, shape_, image_.interleaved());
-        grid.for_each(cost_, bytes, workers, [&](const Tile& tile, Scratch scratch) {
-            Key* buffer = scratch.take<Key>(buffer_size_);
+        const std::size_t bytes = Scratch::bytes<Key>(loader_.size()) + 2 * Scratch::bytes<Key>(shape_.rows * pitch_);
+        const TileGrid grid(values_.planes(), values_.first.rows, values_.first.columns, shape_, cost_,
+                            image_.interleaved());
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
+            Key* buffer = scratch.take<Key>(loader_.size());
             Key* best = scratch.take<Key>(shape_.rows * pitch_);
             Key* best_tap = scratch.take<Key>(shape_.rows * pitch_);
             start(tile, best, best_tap);
-            for (std::size_t i = 0; i < blocks_.size(); ++i) {
-                loaders_[i].load(image_.plane(tile.plane), tile.row, tile.column, tile.rows, tile.columns, buffer);
-                search(tile, i, buffer, best, best_tap);
+            for (index i = 0; i < blocks_.count(); ++i) {
+                search(tile, blocks_[i], buffer, best, best_tap);
             }
             for (index y = 0; y < tile.rows; ++y) {
                 deliver(tile, y, best_tap + y * pitch_);
@@ -106,15 +99,15 @@ private:
         }
     }
 
-    void search(const Tile& tile, std::size_t i, const Key* buffer, Key* best, Key* best_tap) const {
-        const WindowBlock& block = blocks_[i];
-        const TileLoader<Key>& loader = loaders_[i];
+    void search(const Tile& tile, const WindowBlocks::Block& block, Key* buffer, Key* best, Key* best_tap) const {
+        loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation)
+            .load(image_.plane(tile.plane), tile.row, tile.column, tile.rows, tile.columns, buffer);
         for (index y = 0; y < tile.rows; ++y) {
-            for (index row = 0; row < block.window.rows.size; ++row) {
-                for (index column = 0; column < block.window.columns.size; ++column) {
+            for (index row = 0; row < block.rows; ++row) {
+                for (index column = 0; column < block.columns; ++column) {
                     const index number = (block.row + row) * window_.columns.size + block.column + column;
-                    keep_greater(buffer + y * loader.output_pitch() + loader.tap(row, column), static_cast<Key>(number),
-                                 tile.columns, best + y * pitch_, best_tap + y * pitch_);
+                    keep_greater(buffer + y * loader_.output_pitch() + loader_.tap(row, column),
+                                 static_cast<Key>(number), tile.columns, best + y * pitch_, best_tap + y * pitch_);
                 }
             }
         }
@@ -140,11 +133,10 @@ private:
     Window2D window_;
     double cost_;
     TileShape shape_;
+    WindowBlocks blocks_;
+    TileLoader<Key> loader_;
     index pitch_;
     CopyElement copy_;
-    std::vector<WindowBlock> blocks_;
-    std::vector<TileLoader<Key>> loaders_;
-    index buffer_size_ = 0;
 };
 
 /// Throws for the first index of a row that is not one of the pixels of `out`; negative ones are huge as
@@ -206,6 +198,8 @@ void max_pool_with_argmax(const ConstStack& image, const MutableStack& values, c
                           const Window2D& window, int workers) {
     require(values.element.dtype == image.element.dtype, "max_pool_with_argmax: values have the type of the image");
     require(argmax.element.dtype == Dtype::int64 && !argmax.element.swapped, "max_pool_with_argmax: argmax is int64");
+    require(window.rows.border == Border::constant && window.columns.border == Border::constant,
+            "max_pool_with_argmax: nothing stands outside the image");
     require(window.rows.meets(image.first.rows, values.first.rows) &&
                 window.columns.meets(image.first.columns, values.first.columns),
             "max_pool_with_argmax: every window has a tap inside the image");

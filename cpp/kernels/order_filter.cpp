@@ -64,10 +64,10 @@ public:
 
     void run(int workers) const {
         const std::size_t bytes = Scratch::bytes<Key>(block_size()) + Scratch::bytes<Key>(columns_size()) +
-                                  2 * Scratch::bytes<Key>(values_ + 1) +
+                                  Scratch::bytes<Key>(gathered_size()) + Scratch::bytes<Key>(values_ + 1) +
                                   2 * Scratch::bytes<Key>(shape_.columns + row_slack);
-        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, image_.interleaved());
-        grid.for_each(cost_, bytes, workers, [&](const Tile& tile, Scratch scratch) { filter(tile, scratch); });
+        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { filter(tile, scratch); });
     }
 
 private:
@@ -99,13 +99,14 @@ private:
     double values() const { return static_cast<double>(values_); }
 
     index block_size() const { return std::max(dense_.size(), phases_.size()); }
-    index columns_size() const { return window_.rows.size * window_.columns.cover(shape_.columns); }
+    index columns_size() const { return rectangle_ ? window_.rows.size * window_.columns.cover(shape_.columns) : 0; }
+    index gathered_size() const { return rectangle_ ? 0 : values_; }
 
     void filter(const Tile& tile, Scratch scratch) const {
         Buffers buffers{};
         buffers.block = scratch.take<Key>(block_size());
         buffers.columns = scratch.take<Key>(columns_size());
-        buffers.gathered = scratch.take<Key>(values_ + 1);
+        buffers.gathered = scratch.take<Key>(gathered_size());
         buffers.kept = scratch.take<Key>(values_ + 1);
         buffers.ranks = scratch.take<Key>(shape_.columns + row_slack);
         buffers.results = scratch.take<Key>(shape_.columns + row_slack);
@@ -140,8 +141,10 @@ private:
         std::fill_n(buffers.ranks, shape_.columns + row_slack, static_cast<Key>(median_rank(values_, values_, nan_)));
         for (index y = 0; y < tile.rows; ++y) {
             const Key* first = buffers.block + y * phases_.output_pitch();
-            for (index x = 0; nan && x < tile.columns; ++x) {
-                buffers.ranks[x] = static_cast<Key>(median_rank(values_, numbers_at(first + x), nan_));
+            if (nan) {
+                for (index x = 0; x < tile.columns; ++x) {
+                    buffers.ranks[x] = static_cast<Key>(median_rank(values_, numbers_at(first + x), nan_));
+                }
             }
             detail::select_lanes(first, offsets_.data(), values_, buffers.ranks, spread, tile.columns, buffers.results);
             write_row(tile, y, buffers.results);

@@ -5,7 +5,7 @@
 #include <functional>
 #include <stdexcept>
 
-#include "core/border.hpp"
+#include "core/index.hpp"
 #include "core/scratch.hpp"
 
 namespace imkernels {
@@ -29,6 +29,9 @@ void parallel_for(const Loop& loop, const std::function<void(index, Scratch)>& b
 /// `parallel_for`.
 using InterruptHook = bool (*)();
 void set_interrupt_hook(InterruptHook hook);
+
+/// Date (yyyymm) of the OpenMP standard that the module was built for; 0 without OpenMP.
+int openmp_date();
 
 struct Interrupted : std::runtime_error {
     Interrupted() : std::runtime_error("interrupted") {}

@@ -15,7 +15,4 @@ bool forked();
 /// joined here first.
 bool team_available(int threads);
 
-/// Date (yyyymm) of the OpenMP standard that the module was built for; 0 without OpenMP.
-int openmp_date();
-
 }  // namespace imkernels

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/array_view.hpp"
+#include "core/scratch.hpp"
 #include "core/window.hpp"
 #include "parallel/parallel_for.hpp"
 
@@ -25,9 +25,12 @@ struct TileShape {
 
 /// Bytes of the padded input of a tile. A double: a huge window must not overflow before it is cut.
 inline double buffer_bytes(const Window2D& window, TileShape tile, index bytes) {
-    return static_cast<double>(window.rows.cover(tile.rows)) * static_cast<double>(window.columns.cover(tile.columns)) *
-           static_cast<double>(bytes);
+    return static_cast<double>(window.rows.cover(tile.rows)) *
+           static_cast<double>(window.columns.cover(tile.columns) + row_slack) * static_cast<double>(bytes);
 }
+
+/// What a task may take at most, in nanoseconds: Ctrl-C is answered between tasks.
+inline constexpr double longest_task = 20e6;
 
 /// A tile size for `window` on an output of `rows` x `columns`: the padded input of a tile, `bytes` per element,
 /// stays within a few hundred KiB, the pixels that neighbouring tiles load twice stay few, and a tile with `cost`
@@ -36,7 +39,6 @@ inline TileShape choose_tile(index rows, index columns, const Window2D& window, 
     constexpr index wide = 512;
     constexpr double wanted_bytes = 256 * 1024;
     constexpr double most_bytes = 1024 * 1024;
-    constexpr double longest = 20e6;  // ns
     const auto evenly = [](index extent, index most) {
         const index parts = std::max<index>(1, (extent + most - 1) / most);
         return std::max<index>(1, (extent + parts - 1) / parts);
@@ -58,7 +60,7 @@ inline TileShape choose_tile(index rows, index columns, const Window2D& window, 
     };
     shrink(8, 64, wanted_bytes);  // smaller ones load much twice
     shrink(1, 1, most_bytes);     // but have to be if a tile would not fit otherwise
-    while (static_cast<double>(tile.rows * tile.columns) * cost > longest && tile.rows * tile.columns > 1) {
+    while (static_cast<double>(tile.rows * tile.columns) * cost > longest_task && tile.rows * tile.columns > 1) {
         halve(tile.rows > 1 ? tile.rows : tile.columns, 1);
     }
     return tile;
@@ -66,21 +68,22 @@ inline TileShape choose_tile(index rows, index columns, const Window2D& window, 
 
 class TileGrid {
 public:
-    /// `interleaved` neighbouring planes share their tiles, so that one task reads and writes their cache
-    /// lines.
-    TileGrid(index planes, index rows, index columns, TileShape tile, index interleaved)
+    /// `cost` is in nanoseconds per output. Neighbouring planes of which `interleaved` lie pixel by pixel in each other
+    /// share their tasks, so that one reads and writes their cache lines; unless that would take too long.
+    TileGrid(index planes, index rows, index columns, TileShape tile, double cost, index interleaved)
         : rows_(rows),
           columns_(columns),
           tile_(tile),
-          interleaved_(interleaved),
+          tile_cost_(cost * static_cast<double>(tile.rows * tile.columns)),
+          interleaved_(tile_cost_ * static_cast<double>(interleaved) <= longest_task ? interleaved : 1),
           down_((rows + tile.rows - 1) / tile.rows),
           across_((columns + tile.columns - 1) / tile.columns),
-          tasks_(planes / interleaved * down_ * across_) {}
+          tasks_(planes / interleaved_ * down_ * across_) {}
 
-    /// Calls `body(tile, scratch)` for every tile of every plane; `cost` is in nanoseconds per output.
+    /// Calls `body(tile, scratch)` for every tile of every plane.
     template <class Body>
-    void for_each(double cost, std::size_t scratch_bytes, int workers, Body&& body) const {
-        const double task_cost = cost * static_cast<double>(tile_.rows * tile_.columns * interleaved_);
+    void for_each(std::size_t scratch_bytes, int workers, Body&& body) const {
+        const double task_cost = tile_cost_ * static_cast<double>(interleaved_);
         parallel_for({tasks_, task_cost, scratch_bytes, workers}, [&](index task, Scratch scratch) {
             Tile tile = first_of(task);
             for (index i = 0; i < interleaved_; ++i, ++tile.plane) {
@@ -99,6 +102,7 @@ private:
 
     index rows_, columns_;
     TileShape tile_;
+    double tile_cost_;
     index interleaved_;
     index down_, across_;
     index tasks_;

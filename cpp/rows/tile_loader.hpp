@@ -1,28 +1,25 @@
 // The loader: brings the part of an image that a tile of outputs needs into a small buffer.
 //
-// It takes care of everything that kernels do not see: borders, strides in memory, byte order, element type.
-// Pixels that lie between windows (stride larger than the window) are neither read nor stored. Columns come
-// in one of two layouts:
+// It takes care of everything that kernels do not see: borders, strides in memory, byte order, element type. Pixels
+// that lie between windows (stride larger than the window) are neither read nor stored. Columns come in one of two
+// layouts.
 //
-// - phases, for kernels that go through the taps and treat many outputs at once. With a column stride of s,
-// tap
-//   t of outputs 0, 1, 2, ... lies in phase t % s, side by side from element t / s on: the loop over outputs
-//   is contiguous whatever the stride.
-// - dense, for kernels that go through the outputs and treat a whole window at once. The windows of
-// neighbouring
-//   outputs start `output_step()` elements apart.
+// Phases, for kernels that go through the taps and treat many outputs at once: with a column stride of s, tap t of
+// outputs 0, 1, 2, ... lies in phase t % s, side by side from element t / s on. So the loop over outputs is contiguous
+// whatever the stride.
+//
+// Dense, for kernels that go through the outputs and treat a whole window at once: the windows of neighbouring outputs
+// start `output_step()` elements apart.
 #pragma once
 
 #include <algorithm>
 
 #include "core/array_view.hpp"
+#include "core/scratch.hpp"
 #include "core/window.hpp"
 #include "rows/row_reader.hpp"
 
 namespace imkernels {
-
-/// Elements of slack behind a row: vector code may read and write that far past the end.
-inline constexpr index row_slack = 128;
 
 /// What stands outside the image in mode constant.
 template <class Work>
@@ -71,6 +68,14 @@ public:
         const index stride = window_.columns.stride;
         const index in_row = dense_ ? offset : offset % stride * phase_pitch_ + offset / stride;
         return row * window_.rows.dilation * pitch_ + in_row;
+    }
+
+    /// The same for a window that starts `rows` and `columns` pixels further on.
+    TileLoader shifted(index rows, index columns) const {
+        TileLoader loader = *this;
+        loader.window_.rows.before -= rows;
+        loader.window_.columns.before -= columns;
+        return loader;
     }
 
     /// Loads what the outputs [row, row + rows) x [column, column + columns) need; true if a NaN was among

@@ -1,42 +1,59 @@
 // Windows too large or too far apart for one tile buffer, cut into blocks of taps.
 //
-// Kernels that accumulate over taps (sums, maxima) load one block after another. The blocks, and the taps in
-// each, come in row-major order, so the order of accumulation is that of the whole window.
+// Kernels that accumulate over taps (sums, maxima) load one block after another. The blocks, and the taps in each, come
+// in row-major order, so the order of accumulation is that of the whole window. All blocks have the buffer layout of
+// the first.
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
 #include "core/window.hpp"
 #include "rows/tile_grid.hpp"
 
 namespace imkernels {
 
-struct WindowBlock {
-    Window2D window;    // a window of these taps alone
-    index row, column;  // its first tap in the whole window
+class WindowBlocks {
+public:
+    /// Taps [row, row + rows) x [column, column + columns) of the window.
+    struct Block {
+        index row, column;
+        index rows, columns;
+    };
+
+    WindowBlocks(const Window2D& window, TileShape tile, index bytes) : taps_(window), block_(window) {
+        constexpr index most = index{1024} * 1024;
+        if (buffer_bytes(block_, tile, bytes) > most) {
+            block_.rows.size = 1;
+        }
+        if (buffer_bytes(block_, tile, bytes) > most) {
+            const index room = most / bytes / tile.rows - tile.columns * window.columns.stride - row_slack;
+            block_.columns.size = std::clamp<index>(room / window.columns.dilation, 1, window.columns.size);
+        }
+        across_ = (window.columns.size + block_.columns.size - 1) / block_.columns.size;
+    }
+
+    /// The window of the first block, by which the loader's buffer is laid out.
+    const Window2D& first() const { return block_; }
+
+    index count() const { return taps_.rows.size / block_.rows.size * across_; }
+
+    Block operator[](index number) const {
+        const index row = number / across_ * block_.rows.size;
+        const index column = number % across_ * block_.columns.size;
+        return {row, column, block_.rows.size, std::min(block_.columns.size, taps_.columns.size - column)};
+    }
+
+private:
+    Window2D taps_;
+    Window2D block_;
+    index across_;
 };
 
-inline std::vector<WindowBlock> window_blocks(const Window2D& window, TileShape tile, index bytes) {
-    constexpr index most = index{768} * 1024;
-    if (buffer_bytes(window, tile, bytes) <= most) {
-        return {{window, 0, 0}};
-    }
-    // One row of taps at a time, and as many of its columns as fit.
-    const index room = most / bytes / tile.rows - tile.columns * window.columns.stride;
-    const index columns = std::clamp<index>(room / window.columns.dilation, 1, window.columns.size);
-    std::vector<WindowBlock> blocks;
-    for (index row = 0; row < window.rows.size; ++row) {
-        for (index column = 0; column < window.columns.size; column += columns) {
-            Window2D block = window;
-            block.rows.size = 1;
-            block.rows.before -= row * window.rows.dilation;
-            block.columns.size = std::min(columns, window.columns.size - column);
-            block.columns.before -= column * window.columns.dilation;
-            blocks.push_back({block, row, column});
-        }
-    }
-    return blocks;
+/// The tile for a kernel that takes its window in blocks: that of a single tap, whatever the window.
+inline TileShape choose_tile_for_blocks(index rows, index columns, const Window2D& window, index bytes, double cost) {
+    Window2D tap = window;
+    tap.rows.size = tap.columns.size = 1;
+    return choose_tile(rows, columns, tap, bytes, cost);
 }
 
 }  // namespace imkernels

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstring>
 
-#include "core/border.hpp"
+#include "core/index.hpp"
 
 namespace imkernels {
 
@@ -16,6 +16,9 @@ inline constexpr index vector_bytes = 32;
 #else
 inline constexpr index vector_bytes = 16;
 #endif
+
+/// Before a loop: four rounds in one. Compilers do not do it by themselves where a store hangs on the round before.
+#define IMKERNELS_UNROLL_4 _Pragma("GCC unroll 4")
 
 template <class T>
 struct LanesOf {

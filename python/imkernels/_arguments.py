@@ -35,7 +35,7 @@ _MODES = {name: name for name in ("reflect", "mirror", "nearest", "wrap", "const
 
 # Arrays that live elsewhere: computing on them here would pull them into memory behind the user's back.
 _ADAPTERS = {
-    "dask": "imkernels.pipeline.dask",
+    "dask": "dask.array.map_overlap",
     "xarray": "xarray.apply_ufunc",
     "cupy": "cupyx.scipy.ndimage, or cupy.asnumpy",
     "jax": "numpy.asarray",
@@ -111,6 +111,19 @@ def result_shape(loop: tuple[int, ...], extents: Pair, axes: Pair | None) -> tup
 # The window
 
 
+def choice(value: Any, name: str, names: Sequence[str]) -> None:
+    """Raise unless `value` is one of `names`."""
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, names))}, got {value!r}")
+
+
+def flag(value: Any, name: str) -> bool:
+    """Return a truth value as a bool; a string, say, is none."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def _ints(value: Any, count: int, rule: str) -> tuple[int, ...]:
     """Return a sequence of ints as a tuple; bools are no numbers here."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
@@ -175,34 +188,45 @@ def _check_origin(origin: Pair, size: Pair, padding: Any) -> None:
             raise ValueError(f"origin must lie between {-(k // 2)} and {(k - 1) // 2} for {k} taps, got {o}")
 
 
+def check_taps(sizes: Pair, given: Any, name: str) -> None:
+    """Raise for a window of more taps than C++ can number."""
+    if sizes[0] * sizes[1] > LARGEST:
+        raise ValueError(f"{name} must be a window of at most {LARGEST} pixels, got {given!r}")
+
+
+def outputs_along(
+    axis: int, pixels: int, pads: Pair, size: int, stride: int, dilation: int, name: str, spare: int = 0
+) -> int:
+    """Return the number of outputs along a window axis; `spare` pixels may be missing behind the last."""
+    reach = dilation * (size - 1) + 1
+    if reach > LARGEST:
+        raise ValueError(f"{name} and dilation must keep the window within {LARGEST} pixels, got {size} and {dilation}")
+    count = _core.output_extent(pixels, pads[0], pads[1] + spare, reach, stride)
+    if count < 0 and pixels > 0:
+        raise ValueError(
+            f"{name} must not exceed the padded image: {reach} pixels against {pixels + sum(pads)} "
+            f"along window axis {axis}"
+        )
+    return max(count, 0)
+
+
 def _plan(
-    extent: Pair, size: Any, stride: Any, dilation: Any, padding: Any, mode: Any, origin: Any
+    extent: Pair, size: Any, stride: Any, dilation: Any, padding: Any, mode: Any, origin: Any, name: str
 ) -> tuple[_core.Window, Pair]:
-    sizes = pair(size, "size", 1)
+    sizes = pair(size, name, 1)
     strides = pair(stride, "stride", 1)
     dilations = pair(dilation, "dilation", 1)
     origins = pair(origin, "origin")
     modes = _mode_pair(mode)
     _check_origin(origins, sizes, padding)
-    reaches = [d * (k - 1) + 1 for k, d in zip(sizes, dilations, strict=True)]
-    if sizes[0] * sizes[1] > LARGEST:
-        raise ValueError(f"size must be a window of at most {LARGEST} pixels, got {size!r}")
-    if max(reaches) > LARGEST:
-        raise ValueError(
-            f"size and dilation must keep the window within {LARGEST} pixels, got {size!r} and {dilation!r}"
-        )
+    check_taps(sizes, size, name)
     padded = pads(padding, sizes, dilations, origins)
     outputs = []
     for axis, pixels in enumerate(extent):
-        count = _core.output_extent(pixels, *padded[axis], reaches[axis], strides[axis])
-        if count < 0 and pixels > 0:
-            raise ValueError(
-                f"size must not exceed the padded image: {reaches[axis]} pixels against {pixels + sum(padded[axis])} "
-                f"along window axis {axis}"
-            )
+        count = outputs_along(axis, pixels, padded[axis], sizes[axis], strides[axis], dilations[axis], name)
         if count > 0 and pixels == 0 and modes[axis] != "constant":
             raise ValueError(f"padding must be 0 or mode 'constant' for an empty image, got {padding!r} and {mode!r}")
-        outputs.append(max(count, 0))
+        outputs.append(count)
     window = _core.Window(sizes, strides, dilations, (padded[0][0], padded[1][0]), modes)
     return window, (outputs[0], outputs[1])
 
@@ -219,14 +243,18 @@ def window_plan(
     padding: Any,
     mode: Any = "constant",
     origin: Any = 0,
+    name: str = "size",
 ) -> tuple[_core.Window, Pair]:
-    """Return the geometry of a window on the last two axes of `image` and the extents of the result."""
+    """Return the geometry of a window on the last two axes of `image` and the extents of the result.
+
+    `name` is what errors call `size`.
+    """
     extent = image.shape[-2:]
     # Exact types only: 1, 1.0 and True are the same key.
     numbers_are_ints = type(size) is int and type(stride) is int and type(dilation) is int and type(origin) is int
     if numbers_are_ints and type(padding) is str and type(mode) is str:
-        return _cached_plan(extent, size, stride, dilation, padding, mode, origin)
-    return _plan(extent, size, stride, dilation, padding, mode, origin)
+        return _cached_plan(extent, size, stride, dilation, padding, mode, origin, name)
+    return _plan(extent, size, stride, dilation, padding, mode, origin, name)
 
 
 def footprint_mask(size: Any, footprint: Any) -> tuple[Any, NDArray[np.bool_] | None]:
@@ -287,7 +315,10 @@ def _exact_element(cval: Any, value: Array, dtype: Dtype) -> Array | None:
 
 def result_dtype(dtype: DTypeLike, allowed: str, name: str) -> Dtype:
     """Return the argument `dtype` as a dtype, or raise if the function has no results of it."""
-    wanted = np.dtype(dtype)
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype must be a dtype, got {dtype!r}: {error}") from None
     if wanted.char not in allowed and np.dtype(wanted.str).char not in allowed:
         names = ", ".join(str(np.dtype(character)) for character in allowed)
         raise TypeError(f"dtype must be one that {name} has a loop for ({names}), got {wanted}")
@@ -447,6 +478,8 @@ def _convert(source: Array, target: Array, workers: int) -> None:
     if source.dtype == target.dtype or target.dtype.kind == "b":
         np.copyto(target, source, casting="unsafe")
     elif source.size > 0:
+        if source.flags.c_contiguous and target.flags.c_contiguous:  # long rows, whatever the last axis is
+            source, target = (array.reshape(array.shape[0], -1) for array in (source, target))
         _core.convert(source, target, workers)
 
 

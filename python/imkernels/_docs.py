@@ -48,7 +48,7 @@ out : ndarray, optional
 """,
     "axes": """
 axes : pair of ints, optional
-    The window axes of the image, ``(-2, -1)`` by default, in the order of `size`, `stride`, `padding` and `mode`. The
+    The window axes of the image, ``(-2, -1)`` by default, in the order of `size` and every other pair. The
     result has its window axes in the same places. ``axes=(0, 1)`` filters an interleaved (H, W, C) image as it lies in
     memory.
 """,

@@ -15,6 +15,7 @@ from imkernels._arguments import (
     Padding,
     as_array,
     as_image,
+    choice,
     converted,
     deliver,
     fill_element,
@@ -24,7 +25,7 @@ from imkernels._arguments import (
     window_plan,
     windows_last,
 )
-from imkernels._ufunc import FLOATS, NUMBERS, SIGNED, first_loop, kernel_function, refuse_bool
+from imkernels._ufunc import FLOATS, NUMBERS, SIGNED, kernel_function, refuse_bool
 from imkernels.settings import resolve_workers
 
 _INT32 = np.dtype(np.int32)
@@ -34,6 +35,7 @@ _INT64 = np.dtype(np.int64)
 CORRELATE_TYPES = [f"{image}{kernel}->{_INT32.char}" for image in "bB" for kernel in "bB"] + [
     f"{kind}{kind}->{kind}" for kind in SIGNED[-1] + FLOATS
 ]
+_SUM_TYPES = {loop[-1] for loop in CORRELATE_TYPES}
 
 
 def _operands(inputs: tuple[Dtype, ...]) -> tuple[Dtype, ...]:
@@ -66,7 +68,8 @@ def correlate(
 ) -> Array:
     """Correlate images with kernels: every pixel becomes the weighted sum of a window around it.
 
-    The kernel is not flipped: ``out[y, x]`` is the sum of ``kernel[i, j] * image[y + i - K // 2, x + j - L // 2]``.
+    The kernel is not flipped: at stride and dilation 1, ``out[y, x]`` is the sum of
+    ``kernel[i, j] * image[y + i - K // 2, x + j - L // 2]``.
 
     Parameters
     ----------
@@ -118,8 +121,7 @@ def correlate(
     weights = as_array(kernel, "kernel")
     if weights.ndim < 2 or 0 in weights.shape[-2:]:
         raise ValueError(f"kernel must have two axes that are not empty, got shape {weights.shape}")
-    if method not in ("auto", "direct"):
-        raise ValueError(f"method must be 'auto' or 'direct', got {method!r}")
+    choice(method, "method", ("auto", "direct"))
     height, width = weights.shape[-2:]
     window, extents = window_plan(
         pixels,
@@ -129,6 +131,7 @@ def correlate(
         padding=padding,
         mode=mode,
         origin=origin,
+        name="kernel",
     )
     loop = _loop_dtype(pixels.dtype, weights.dtype, dtype)
     working = _working_dtype(loop, pixels.dtype, weights)
@@ -154,13 +157,13 @@ def correlate(
 
 
 def _loop_dtype(image: Dtype, kernel: Dtype, dtype: DTypeLike | None) -> Dtype:
-    """Return the dtype of the sums: of the loop that gives `dtype` if the inputs reach it safely, else of their own."""
+    """Return the dtype of the sums: `dtype` if there is a loop for it and it is wider than their own."""
     own = correlate.loop((image, kernel))[-1]
     if dtype is None:
         return own
     wanted = np.dtype(dtype).newbyteorder("=")
-    wider = first_loop([loop for loop in CORRELATE_TYPES if np.dtype(loop[-1]) == wanted], (image, kernel))
-    return own if wider is None else np.dtype(wider[-1])
+    # Wider is what holds every value of the own sums: int32 ones are not computed in float32.
+    return wanted if np.can_cast(own, wanted, "safe") and wanted.char in _SUM_TYPES else own
 
 
 def _working_dtype(loop: Dtype, image: Dtype, weights: Array) -> Dtype:

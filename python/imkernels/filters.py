@@ -16,8 +16,10 @@ from imkernels._arguments import (
     ModeOrPair,
     Padding,
     as_image,
+    choice,
     deliver,
     fill_element,
+    flag,
     footprint_mask,
     result_dtype,
     result_shape,
@@ -66,7 +68,8 @@ def median_filter(
     nan : {"propagate", "omit"}, default "propagate"
         A NaN in the window makes the result NaN, or is left out; a window of NaNs alone gives NaN either way.
     method : {"auto", "select"}, default "auto"
-        How it is computed; every method gives the same bits. ``"select"`` is introselect, for any window and dtype.
+        How it is computed; every method gives the same bits. ``"select"`` selects in every window, by introselect
+        or, where pixels have few bits, by bisection over them: for any window and dtype.
     {{out}}
     {{axes}}
     dtype : dtype, optional
@@ -102,12 +105,11 @@ def median_filter(
            [1, 1, 1, 1]], dtype=uint8)
     """
     pixels, places = as_image(image, axes, "image")
-    if method not in ("auto", "select"):
-        raise ValueError(f"method must be 'auto' or 'select', got {method!r}")
-    if nan not in ("propagate", "omit"):
-        raise ValueError(f"nan must be 'propagate' or 'omit', got {nan!r}")
+    choice(method, "method", ("auto", "select"))
+    choice(nan, "nan", ("propagate", "omit"))
     size, mask = footprint_mask(size, footprint)
-    window, extents = window_plan(pixels, size, stride=stride, padding=padding, mode=mode, origin=origin)
+    name = "size" if footprint is None else "footprint"
+    window, extents = window_plan(pixels, size, stride=stride, padding=padding, mode=mode, origin=origin, name=name)
     native = pixels.dtype.newbyteorder("=")
     fill = fill_element(cval, native)
     threads = resolve_workers(workers)
@@ -159,7 +161,7 @@ def box_blur(
     {{axes}}
     dtype : dtype, optional
         The dtype of the result. By default means have the image's dtype, sums of integers are int64 or uint64. Integer
-        means are rounded half to even; a float dtype gives them unrounded.
+        means are rounded half to even; a float dtype gives means and sums as they are.
     {{casting}}
 
     Returns
@@ -199,10 +201,11 @@ def box_blur(
     native = pixels.dtype.newbyteorder("=")
     fill = fill_element(cval, native)
     threads = resolve_workers(workers)
-    computed = native if normalize else _sum_dtype(native)
+    mean = flag(normalize, "normalize")
+    computed = native if mean else _sum_dtype(native)
 
     def compute(target: Array) -> None:
-        _core.box_blur(pixels, windows_last(target, places), window, bool(normalize), fill, threads)
+        _core.box_blur(pixels, windows_last(target, places), window, mean, fill, threads)
 
     result = computed if dtype is None else result_dtype(dtype, NUMBERS, "box_blur")
     shape = result_shape(pixels.shape[:-2], extents, places)

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from imkernels import _core
 from imkernels._arguments import (
-    LARGEST,
     Array,
     Axes,
     Casting,
@@ -20,8 +19,11 @@ from imkernels._arguments import (
     Pair,
     as_array,
     as_image,
+    check_taps,
     converted,
     deliver,
+    flag,
+    outputs_along,
     pads,
     pair,
     result_dtype,
@@ -78,7 +80,8 @@ def max_pool_with_argmax(
     Returns
     -------
     values : ndarray, shape (..., P, Q)
-        The maxima, ``P = (H + top + bottom - dilation * (K - 1) - 1) // stride + 1``. A NaN counts as a maximum.
+        The maxima, ``P = (H + top + bottom - dilation * (K - 1) - 1) // stride + 1``, in ceil mode rounded up. A NaN
+        counts as a maximum.
     argmax : ndarray of intp, shape (..., P, Q)
         Where they lie: ``row * W + column`` in the plane without padding. On ties (the two zeros tie) the first in
         row-major order, and the first NaN.
@@ -237,28 +240,20 @@ def _plan(
     sizes = pair(size, "size", 1)
     strides = sizes if stride is None else pair(stride, "stride", 1)
     dilations = pair(dilation, "dilation", 1)
-    if sizes[0] * sizes[1] > LARGEST:
-        raise ValueError(f"size must be a window of at most {LARGEST} pixels, got {size!r}")
+    check_taps(sizes, size, "size")
     around = pads(padding, sizes, dilations, (0, 0))
     outputs = []
     for axis, pixels in enumerate(extent):
-        before, after = around[axis]
-        reach = dilations[axis] * (sizes[axis] - 1) + 1
-        if reach > LARGEST:
-            raise ValueError(
-                f"size and dilation must keep the window within {LARGEST} pixels, got {size!r}, {dilation!r}"
-            )
-        # A window that is not filled starts at most stride - 1 pixels further on.
+        if pixels == 0:
+            raise ValueError(f"size must fit the image, which has no pixels along window axis {axis}, got {size!r}")
+        window_axis = sizes[axis], strides[axis], dilations[axis]
+        # In ceil mode a window that is not filled starts at most stride - 1 pixels further on.
         spare = strides[axis] - 1 if ceil_mode else 0
-        count = _core.output_extent(pixels, before, after + spare, reach, strides[axis])
-        if count < 0:
-            raise ValueError(
-                f"size must not exceed the padded image: {reach} pixels against {pixels + before + after} "
-                f"along window axis {axis}"
-            )
+        count = outputs_along(axis, pixels, around[axis], *window_axis, "size", spare)
+        before = around[axis][0]
         if ceil_mode and (count - 1) * strides[axis] >= pixels + before:
             count -= 1
-        if not _core.covers(sizes[axis], strides[axis], dilations[axis], before, pixels, count):
+        if not _core.covers(*window_axis, before, pixels, count):
             raise ValueError(
                 f"padding must leave every window a pixel of the image, got {padding!r} for size {size!r}, "
                 f"stride {stride!r}, dilation {dilation!r} and {pixels} pixels along window axis {axis}"
@@ -276,5 +271,5 @@ def _pool_plan(
 ) -> tuple[_core.Window, Pair]:
     extent = image.shape[-2:]
     if type(size) is int and type(stride) in (int, type(None)) and type(padding) is int and type(dilation) is int:
-        return _cached_plan(extent, size, stride, dilation, padding, bool(ceil_mode))
-    return _plan(extent, size, stride, dilation, padding, bool(ceil_mode))
+        return _cached_plan(extent, size, stride, dilation, padding, flag(ceil_mode, "ceil_mode"))
+    return _plan(extent, size, stride, dilation, padding, flag(ceil_mode, "ceil_mode"))

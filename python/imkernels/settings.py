@@ -154,17 +154,21 @@ def _environment_workers() -> int:
     return _granted_workers()
 
 
-@functools.cache
 def _granted_workers() -> int:
-    """Return the number of cores that affinity and the cgroup's quota allow."""
-    from pathlib import Path  # not above: it takes a quarter of the time of importing the package
-
+    """Return the number of cores that affinity, as it is now, and the cgroup's quota allow."""
     try:
         cores = len(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # not on every system
         cores = os.cpu_count() or 1
-    quota = cgroup_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    quota = _own_quota()
     return max(1, cores if quota is None else min(cores, math.ceil(quota)))
+
+
+@functools.cache
+def _own_quota() -> float | None:
+    from pathlib import Path  # not above: it takes a quarter of the time of importing the package
+
+    return cgroup_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
 
 
 def cgroup_quota(membership: "Path", root: "Path") -> float | None:

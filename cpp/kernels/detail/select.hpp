@@ -20,7 +20,8 @@
 #include <limits>
 #include <type_traits>
 
-#include "core/border.hpp"
+#include "core/index.hpp"
+#include "core/scratch.hpp"
 #include "simd/lanes.hpp"
 
 namespace imkernels::detail {
@@ -52,7 +53,7 @@ Split count_around(const Key* values, index count, Key pivot) {
 /// Moves the values below (or above) the pivot to the front of `kept`, which may be `values` itself.
 template <bool below, class Key>
 void keep(const Key* values, index count, Key pivot, Key* kept) {
-#pragma GCC unroll 4
+    IMKERNELS_UNROLL_4
     for (index i = 0; i < count; ++i) {
         const Key value = values[i];
         *kept = value;
@@ -119,10 +120,6 @@ Key select(const Key* values, index count, index rank, Key guess, Key* buffer) {
     return select_by_bisection(values, count, rank);
 }
 
-/// Outputs that `select_lanes` works on at once; rows are padded to a multiple of it.
-template <class Key>
-inline constexpr index select_group = 2 * lane_count<Key>;
-
 /// Bits in which keys differ from one of them; the others they share.
 template <class Bits>
 struct Spread {
@@ -139,15 +136,16 @@ void widen(Spread<std::make_unsigned_t<Key>>& spread, const Key* keys, index cou
     spread.differing = static_cast<std::make_unsigned_t<Key>>(spread.differing | differing);
 }
 
-/// results[x] = the value of rank ranks[x] among first[offsets[t] + x] over the taps t, for 0 <= x < count.
-/// There are fewer taps than a counter as wide as a key can count.
+/// results[x] = the value of rank ranks[x] among first[offsets[t] + x] over the taps t, for 0 <= x < count. There are
+/// fewer taps than a counter as wide as a key can count. Reads and writes up to `row_slack` elements past the end.
 template <class Key>
 void select_lanes(const Key* first, const index* offsets, index taps, const Key* ranks,
                   Spread<std::make_unsigned_t<Key>> spread, index count, Key* results) {
     using Bits = std::make_unsigned_t<Key>;
     constexpr Key flip = std::numeric_limits<Key>::min();
     constexpr index lanes = lane_count<Key>;
-    for (index x = 0; x < count; x += select_group<Key>) {
+    static_assert(2 * lanes <= row_slack);
+    for (index x = 0; x < count; x += 2 * lanes) {
         Lanes<Bits> answer[2];
         answer[0] = answer[1] = Lanes<Bits>{} + static_cast<Bits>(spread.one & ~spread.differing);
         for (Bits left = spread.differing; left != 0;) {
