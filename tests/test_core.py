@@ -167,6 +167,8 @@ def test_pairs_of_types_without_a_loop(function, changes):
     ("function", "changes"),
     [
         ("max_pool_with_argmax", {"argmax": result_of(np.intp, (2, 8, 8))}),
+        ("max_pool_with_argmax", {"window": window(mode=("reflect", "constant"))}),  # a maximum outside the image
+        ("max_pool_with_argmax", {"window": window(mode=("constant", "wrap"))}),
         ("max_pool_with_argmax", {"argmax": result_of(np.intp, (2, 9, 9))}),
         ("max_pool_with_argmax", {"values": result_of("u1", (2, 7, 9))}),
         ("max_pool_backward", {"argmax": image_of(np.intp, (2, 8, 8))}),
