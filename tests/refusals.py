@@ -34,6 +34,8 @@ def filter_errors():
     yield {"padding": (2, (0, 1))}, (TypeError, ValueError), "padding must be"
     yield {"padding": ((0, 1.0), (0, 1))}, TypeError, "padding must be"
     yield {"padding": None}, TypeError, "padding must be"
+    text = r"padding and size must leave a result that an array can hold, got shape \(429496729\d, 429496729\d\)"
+    yield {"padding": 2**31 - 1, "mode": "constant"}, ValueError, text
 
     for mode in (
         "symmetric",
