@@ -71,10 +71,12 @@ def asan(session: nox.Session) -> None:
         "PYTHONPATH": site,
         "LD_PRELOAD": " ".join(runtimes),
         "PYTHONMALLOC": "malloc",
-        "ASAN_OPTIONS": "detect_leaks=0",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
+        # An abort has pytest's fault handler say which test it was.
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1:abort_on_error=1",
     }
-    session.run(*QUICK, *session.posargs, env=sanitized)
+    # Reports are written to the file descriptor of stderr, which stays open to see.
+    session.run(*QUICK, "--capture=sys", *session.posargs, env=sanitized)
 
 
 @nox.session
