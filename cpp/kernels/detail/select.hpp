@@ -136,38 +136,54 @@ void widen(Spread<std::make_unsigned_t<Key>>& spread, const Key* keys, index cou
     spread.differing = static_cast<std::make_unsigned_t<Key>>(spread.differing | differing);
 }
 
-/// results[x] = the value of rank ranks[x] among first[offsets[t] + x] over the taps t, for 0 <= x < count. There are
-/// fewer taps than a counter as wide as a key can count. Reads and writes up to `row_slack` elements past the end.
-template <class Key>
-void select_lanes(const Key* first, const index* offsets, index taps, const Key* ranks,
-                  Spread<std::make_unsigned_t<Key>> spread, index count, Key* results) {
+/// results[x] = the value of rank ranks[x] among first[offsets[t] + x] over the taps t, for as many x as `vectors`
+/// hold.
+template <index vectors, class Key>
+void select_group(const Key* first, const index* offsets, index taps, const Key* ranks,
+                  Spread<std::make_unsigned_t<Key>> spread, Key* results) {
     using Bits = std::make_unsigned_t<Key>;
     constexpr Key flip = std::numeric_limits<Key>::min();
     constexpr index lanes = lane_count<Key>;
+    Lanes<Bits> answer[vectors];
+    for (index v = 0; v < vectors; ++v) {
+        answer[v] = Lanes<Bits>{} + static_cast<Bits>(spread.one & ~spread.differing);
+    }
+    for (Bits left = spread.differing; left != 0;) {
+        const Bits bit = std::bit_floor(left);
+        left = static_cast<Bits>(left ^ bit);
+        Lanes<Key> pivot[vectors];
+        Lanes<Bits> below[vectors]{};
+        for (index v = 0; v < vectors; ++v) {
+            pivot[v] = reinterpret_cast<Lanes<Key>>(answer[v] | bit) ^ flip;
+        }
+        for (index t = 0; t < taps; ++t) {
+            for (index v = 0; v < vectors; ++v) {
+                below[v] -= reinterpret_cast<Lanes<Bits>>(load_lanes(first + offsets[t] + v * lanes) < pivot[v]);
+            }
+        }
+        for (index v = 0; v < vectors; ++v) {
+            const Lanes<Bits> rank = load_lanes(reinterpret_cast<const Bits*>(ranks) + v * lanes);
+            answer[v] = below[v] <= rank ? answer[v] | bit : answer[v];
+        }
+    }
+    for (index v = 0; v < vectors; ++v) {
+        store_lanes(results + v * lanes, reinterpret_cast<Lanes<Key>>(answer[v]) ^ flip);
+    }
+}
+
+/// The same for 0 <= x < count. There are fewer taps than a counter as wide as a key can count. Reads and writes up to
+/// `row_slack` elements past the end.
+template <class Key>
+void select_lanes(const Key* first, const index* offsets, index taps, const Key* ranks,
+                  Spread<std::make_unsigned_t<Key>> spread, index count, Key* results) {
+    constexpr index lanes = lane_count<Key>;
     static_assert(2 * lanes <= row_slack);
-    for (index x = 0; x < count; x += 2 * lanes) {
-        Lanes<Bits> answer[2];
-        answer[0] = answer[1] = Lanes<Bits>{} + static_cast<Bits>(spread.one & ~spread.differing);
-        for (Bits left = spread.differing; left != 0;) {
-            const Bits bit = std::bit_floor(left);
-            left = static_cast<Bits>(left ^ bit);
-            const Lanes<Bits> tried[2] = {answer[0] | bit, answer[1] | bit};
-            const Lanes<Key> pivot[2] = {reinterpret_cast<Lanes<Key>>(tried[0]) ^ flip,
-                                         reinterpret_cast<Lanes<Key>>(tried[1]) ^ flip};
-            Lanes<Bits> below[2]{};
-            for (index t = 0; t < taps; ++t) {
-                const Key* tap = first + offsets[t] + x;
-                below[0] -= reinterpret_cast<Lanes<Bits>>(load_lanes(tap) < pivot[0]);
-                below[1] -= reinterpret_cast<Lanes<Bits>>(load_lanes(tap + lanes) < pivot[1]);
-            }
-            for (index v = 0; v < 2; ++v) {
-                const Lanes<Bits> rank = load_lanes(reinterpret_cast<const Bits*>(ranks) + x + v * lanes);
-                answer[v] = below[v] <= rank ? tried[v] : answer[v];
-            }
-        }
-        for (index v = 0; v < 2; ++v) {
-            store_lanes(results + x + v * lanes, reinterpret_cast<Lanes<Key>>(answer[v]) ^ flip);
-        }
+    index x = 0;
+    for (; x + lanes < count; x += 2 * lanes) {  // two vectors hide the latency of counting
+        select_group<2>(first + x, offsets, taps, ranks + x, spread, results + x);
+    }
+    if (x < count) {
+        select_group<1>(first + x, offsets, taps, ranks + x, spread, results + x);
     }
 }
 
