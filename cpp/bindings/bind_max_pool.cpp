@@ -1,6 +1,7 @@
 #include <stdexcept>
 
 #include "bindings/array_conversion.hpp"
+#include "bindings/register.hpp"
 #include "kernels/max_pool.hpp"
 
 namespace imkernels::bindings {

@@ -1,4 +1,5 @@
 #include "bindings/array_conversion.hpp"
+#include "bindings/register.hpp"
 #include "kernels/order_filter.hpp"
 
 namespace imkernels::bindings {

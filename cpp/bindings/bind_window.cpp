@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "bindings/register.hpp"
 #include "core/check.hpp"
 #include "core/window.hpp"
 

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings/array_conversion.hpp"
+#include "bindings/register.hpp"
 #include "cpu/isa_level.hpp"
 #include "parallel/parallel_for.hpp"
 #include "parallel/process.hpp"
@@ -10,13 +11,6 @@
 namespace imkernels::bindings {
 
 namespace py = pybind11;
-
-void register_window(py::module_& module);
-void register_order_filter(py::module_& module);
-void register_box_blur(py::module_& module);
-void register_correlate(py::module_& module);
-void register_max_pool(py::module_& module);
-void register_convert(py::module_& module);
 
 namespace {
 /// Runs pending signal handlers, which Python does in its main thread alone; true if one of them raised

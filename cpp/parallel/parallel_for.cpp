@@ -31,12 +31,12 @@ constexpr auto poll_interval = std::chrono::milliseconds(50);
 std::atomic<InterruptHook> interrupt_hook{nullptr};
 
 /// When this thread last asked the hook; kept from loop to loop, since a call may consist of many short ones.
-thread_local Clock::time_point last_poll{};
+thread_local Clock::rep last_poll = 0;
 
 void poll_interrupt() {
-    const Clock::time_point now = Clock::now();
-    if (now - last_poll > poll_interval) {
-        last_poll = now;
+    const Clock::duration now = Clock::now().time_since_epoch();
+    if (now - Clock::duration(last_poll) > poll_interval) {
+        last_poll = now.count();
         const InterruptHook hook = interrupt_hook;
         if (hook != nullptr && hook()) {
             throw Interrupted();
@@ -47,7 +47,7 @@ void poll_interrupt() {
 int team_size(const Loop& loop) {
 #ifdef _OPENMP
     const double work = static_cast<double>(loop.count) * loop.cost;
-    if (loop.workers > 1 && loop.count > 1 && work >= serial_below && !forked() && !omp_in_parallel()) {
+    if (loop.workers > 1 && loop.count > 1 && work >= serial_below && !forked() && omp_in_parallel() == 0) {
         // The same team for every loop, even one of fewer items: the runtime ends and creates threads whenever the
         // size changes. Only numbers beyond the cores are cut down to the items.
         const index cores = static_cast<index>(std::thread::hardware_concurrency());
@@ -110,7 +110,7 @@ public:
     }
 
 private:
-    void keep(std::exception_ptr error) {
+    void keep(const std::exception_ptr& error) {
         const std::scoped_lock lock(mutex_);
         error_ = error_ ? error_ : error;
         stopped_ = true;
