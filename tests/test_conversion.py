@@ -2,16 +2,18 @@
 
 from fractions import Fraction
 
+import imkernels as ik
 import numpy as np
 import pytest
 
-import imkernels as ik
 from tests import cases
 
 # Around every place where a double changes its spacing or an integer type ends.
 POWERS = [7, 8, 15, 16, 23, 24, 31, 32, 50, 51, 52, 53, 62, 63, 64]
-EDGES = [sign * (2.0**power + step) for power in POWERS for step in (-1.5, -1, -0.5, 0, 0.5, 1, 1.5) for sign in (1, -1)]
-VALUES = np.array([EDGES + [0.0, -0.0, 0.5, -0.5, 1.5, 2.5, 0.49999999999999994, np.inf, -np.inf, np.nan, 5e-324]])
+EDGES = [
+    sign * (2.0**power + step) for power in POWERS for step in (-1.5, -1, -0.5, 0, 0.5, 1, 1.5) for sign in (1, -1)
+]
+VALUES = np.array([[*EDGES, 0.0, -0.0, 0.5, -0.5, 1.5, 2.5, 0.49999999999999994, np.inf, -np.inf, np.nan, 5e-324]])
 
 
 def half_to_even(value):
