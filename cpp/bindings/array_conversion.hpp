@@ -20,10 +20,12 @@ StackView<Byte> stack_of(const py::array& array, Byte* data) {
     require(dimensions >= 2, "an array of at least two dimensions is needed");
     StackView<Byte> stack;
     stack.element = element_type(array);
-    stack.first = {data, array.shape(dimensions - 2), array.shape(dimensions - 1), array.strides(dimensions - 2),
-                   array.strides(dimensions - 1)};
+    // The stride of an axis of one element is never taken, and may be any number: too large to compute with.
+    const auto stride = [&](py::ssize_t axis) { return array.shape(axis) > 1 ? array.strides(axis) : 0; };
+    stack.first = {data, array.shape(dimensions - 2), array.shape(dimensions - 1), stride(dimensions - 2),
+                   stride(dimensions - 1)};
     for (py::ssize_t axis = 0; axis < dimensions - 2; ++axis) {
-        stack.leading.push_back({array.shape(axis), array.strides(axis)});
+        stack.leading.push_back({array.shape(axis), stride(axis)});
     }
     return stack;
 }

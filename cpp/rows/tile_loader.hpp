@@ -143,7 +143,8 @@ private:
                 std::fill_n(target, here, fill_.value);
                 nan |= fill_.nan;
             } else {
-                nan |= read_(line.data + run.source * line.stride, run.step * stride * line.stride, here, target);
+                const index apart = here > 1 ? run.step * stride * line.stride : 0;
+                nan |= read_(line.data + run.source * line.stride, apart, here, target);
             }
             position += here * stride;
             target += here;
