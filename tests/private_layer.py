@@ -13,7 +13,7 @@ class Layer:
     def median_filter(self, image, size, *, stride=(1, 1), mode="reflect", cval=0, footprint=None, omit_nan=False):
         out = self.result(image.shape, stride, image.dtype)
         window = self.window(size, stride=stride, mode=mode)
-        self.module.median_filter(image, out, window, footprint, omit_nan, fill(cval, image), self.workers)
+        self.module.order_filter(image, out, window, footprint, None, 50.0, omit_nan, fill(cval, image), self.workers)
         return out
 
     def box_blur(self, image, size, *, stride=(1, 1), mode="reflect", cval=0, normalize=True, dtype=None):
@@ -34,7 +34,7 @@ class Layer:
         values = self.result(image.shape, stride, image.dtype)
         argmax = self.result(image.shape, stride, np.intp)
         window = self.window(size, stride=stride, dilation=dilation, mode="constant")
-        self.module.max_pool_with_argmax(image, values, argmax, window, self.workers)
+        self.module.max_pool(image, values, argmax, window, self.workers)
         return values, argmax
 
     def max_pool_backward(self, grad, argmax, shape):

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <pybind11/numpy.h>
+#include <pybind11/stl.h>
 
+#include <algorithm>
 #include <exception>
+#include <optional>
 
 #include "bindings/dtype_dispatch.hpp"
 #include "core/array_view.hpp"
@@ -37,6 +40,20 @@ inline ConstStack read_view(const py::array& array) {
 inline MutableStack write_view(py::array& array) {
     require(array.writeable(), "out is read-only");
     return stack_of(array, static_cast<std::byte*>(array.mutable_data()));
+}
+
+/// The view of an array of positions that are asked for, one per value.
+inline std::optional<MutableStack> positions_view(std::optional<py::array>& argmax, const MutableStack& values) {
+    if (!argmax.has_value()) {
+        return std::nullopt;
+    }
+    const MutableStack positions = write_view(*argmax);
+    require(positions.first.rows == values.first.rows && positions.first.columns == values.first.columns &&
+                positions.leading.size() == values.leading.size() &&
+                std::equal(positions.leading.begin(), positions.leading.end(), values.leading.begin(),
+                           [](const auto& one, const auto& other) { return one.extent == other.extent; }),
+            "values and argmax have one shape");
+    return positions;
 }
 
 /// Kernels pair planes by number: the leading axes of all arrays must be the same.

@@ -6,37 +6,54 @@
 
 namespace imkernels::bindings {
 
+namespace {
+/// Runs `scatter(values, argmax, out)` without the GIL, with its checks of memory and its error for a bad index.
+template <class Scatter>
+void scatter(const py::array& values, const py::array& argmax, py::array& out, const Scatter& function) {
+    const ConstStack source = read_view(values);
+    const ConstStack positions = read_view(argmax);
+    const MutableStack target = write_view(out);
+    require_same_leading(source, target);
+    require_same_leading(positions, target);
+    try {
+        without_gil([&] { function(source, positions, target); });
+    } catch (const std::out_of_range& error) {
+        throw py::value_error(error.what());
+    }
+}
+}  // namespace
+
 void register_max_pool(py::module_& module) {
     module.def(
-        "max_pool_with_argmax",
-        [](const py::array& image, py::array& values, py::array& argmax, const Window2D& window, int workers) {
+        "max_pool",
+        [](const py::array& image, py::array& values, std::optional<py::array> argmax, const Window2D& window,
+           int workers) {
             const ConstStack source = read_view(image);
             const MutableStack maxima = write_view(values);
-            const MutableStack positions = write_view(argmax);
+            const std::optional<MutableStack> positions = positions_view(argmax, maxima);
             require_same_leading(source, maxima);
-            require_same_leading(source, positions);
-            require(maxima.first.rows == positions.first.rows && maxima.first.columns == positions.first.columns,
-                    "max_pool_with_argmax: values and argmax have one shape");
             require_pixels(source, maxima, window);
-            without_gil([&] { max_pool_with_argmax(source, maxima, positions, window, workers); });
+            without_gil([&] { max_pool(source, maxima, positions ? &*positions : nullptr, window, workers); });
         },
-        py::arg("image"), py::arg("values"), py::arg("argmax"), py::arg("window"), py::arg("workers"));
+        py::arg("image"), py::arg("values"), py::arg("argmax").none(true), py::arg("window"), py::arg("workers"));
 
     module.def(
         "max_pool_backward",
         [](const py::array& grad, const py::array& argmax, py::array& out, int workers) {
-            const ConstStack gradient = read_view(grad);
-            const ConstStack positions = read_view(argmax);
-            const MutableStack target = write_view(out);
-            require_same_leading(gradient, target);
-            require_same_leading(positions, target);
-            try {
-                without_gil([&] { max_pool_backward(gradient, positions, target, workers); });
-            } catch (const std::out_of_range& error) {
-                throw py::value_error(error.what());
-            }
+            scatter(grad, argmax, out, [&](const auto& source, const auto& positions, const auto& target) {
+                max_pool_backward(source, positions, target, workers);
+            });
         },
         py::arg("grad"), py::arg("argmax"), py::arg("out"), py::arg("workers"));
+
+    module.def(
+        "max_unpool",
+        [](const py::array& values, const py::array& argmax, py::array& out, int workers) {
+            scatter(values, argmax, out, [&](const auto& source, const auto& positions, const auto& target) {
+                max_unpool(source, positions, target, workers);
+            });
+        },
+        py::arg("values"), py::arg("argmax"), py::arg("out"), py::arg("workers"));
 }
 
 }  // namespace imkernels::bindings

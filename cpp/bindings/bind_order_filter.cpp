@@ -24,24 +24,34 @@ Footprint footprint_of(const py::object& object, const Window2D& window) {
     require(!footprint.taps.empty(), "footprint has a true element");
     return footprint;
 }
+
+OrderRule rule_of(std::optional<index> rank, double percentile) {
+    if (rank.has_value()) {
+        return {OrderRule::Rank{*rank}};
+    }
+    require(percentile >= 0 && percentile <= 100, "percentile lies between 0 and 100");
+    return {OrderRule::Percentile{percentile}};
+}
 }  // namespace
 
 void register_order_filter(py::module_& module) {
     module.def(
-        "median_filter",
-        [](const py::array& image, py::array& out, const Window2D& window, const py::object& footprint, bool omit_nan,
-           const py::array& fill, int workers) {
+        "order_filter",
+        [](const py::array& image, py::array& out, const Window2D& window, const py::object& footprint,
+           std::optional<index> rank, double percentile, bool omit_nan, const py::array& fill, int workers) {
             const ConstStack source = read_view(image);
             const MutableStack target = write_view(out);
             require_same_leading(source, target);
             require_pixels(source, target, window);
-            require(window.rows.dilation == 1 && window.columns.dilation == 1, "median_filter: no dilation");
+            require(window.rows.dilation == 1 && window.columns.dilation == 1, "order_filter: no dilation");
             const Footprint taps = footprint_of(footprint, window);
             const std::byte* outside = fill_of(fill, source.element.dtype);
+            const OrderRule rule = rule_of(rank, percentile);
             const NanPolicy nan = omit_nan ? NanPolicy::omit : NanPolicy::propagate;
-            without_gil([&] { median_filter(source, target, window, taps, nan, outside, workers); });
+            without_gil([&] { order_filter(source, target, window, taps, rule, nan, outside, workers); });
         },
-        py::arg("image"), py::arg("out"), py::arg("window"), py::arg("footprint").none(true), py::arg("omit_nan"),
+        "`percentile` counts unless `rank` is given.", py::arg("image"), py::arg("out"), py::arg("window"),
+        py::arg("footprint").none(true), py::arg("rank").none(true), py::arg("percentile"), py::arg("omit_nan"),
         py::arg("fill"), py::arg("workers"));
 }
 

@@ -53,6 +53,8 @@ PYBIND11_MODULE(IMKERNELS_MODULE, module, py::mod_gil_not_used()) {
     register_box_blur(module);
     register_correlate(module);
     register_max_pool(module);
+    register_window_pool(module);
+    register_conv2d(module);
     register_convert(module);
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/dtype.hpp"
 #include "core/half.hpp"
+#include "core/index.hpp"
 #include "core/order_key.hpp"
 
 namespace imkernels {
@@ -83,6 +84,19 @@ Work to_number(From value) {
     } else {
         return static_cast<Work>(value);
     }
+}
+
+/// The quotient rounded half to even; `count` > 0.
+inline int128 rounded_quotient(int128 sum, index count) {
+    int128 quotient = sum / count;
+    int128 remainder = sum % count;
+    if (remainder < 0) {
+        quotient -= 1;
+        remainder += count;
+    }
+    const int128 twice = 2 * remainder;
+    const bool up = twice > count || (twice == count && (quotient & 1) != 0);
+    return quotient + static_cast<int128>(up);
 }
 
 }  // namespace imkernels

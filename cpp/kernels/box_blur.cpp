@@ -79,19 +79,6 @@ void sum_down(Sum* rows, index columns, index count, index step, index size, Sum
     }
 }
 
-/// The quotient rounded half to even; `count` > 0.
-int128 rounded_quotient(int128 sum, index count) {
-    int128 quotient = sum / count;
-    int128 remainder = sum % count;
-    if (remainder < 0) {
-        quotient -= 1;
-        remainder += count;
-    }
-    const int128 twice = 2 * remainder;
-    const bool up = twice > count || (twice == count && (quotient & 1) != 0);
-    return quotient + static_cast<int128>(up);
-}
-
 // What becomes of a sum: each of these gives the writer's `Result` for it.
 
 /// `may_overflow`: the pixels are doubles whose sum may overflow though their mean does not.

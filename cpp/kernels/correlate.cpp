@@ -10,11 +10,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 #include <vector>
 
 #include "core/check.hpp"
 #include "kernels/detail/weighted_sum.hpp"
+#include "kernels/detail/weights.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
@@ -23,25 +23,6 @@
 namespace imkernels {
 
 namespace {
-/// Integers wrap around as unsigned numbers and are written as what they stand for, signed.
-template <class T, bool integer = std::is_integral_v<T>>
-struct Modular {
-    using type = T;
-};
-template <class T>
-struct Modular<T, true> {
-    using type = std::make_unsigned_t<T>;
-};
-
-template <class Work>
-void copy_weights(const ConstPlane& kernel, Work* weights) {
-    for (index row = 0; row < kernel.rows; ++row) {
-        for (index column = 0; column < kernel.columns; ++column) {
-            std::memcpy(weights++, kernel.at(row, column), sizeof(Work));
-        }
-    }
-}
-
 template <class Result>
 class Correlation {
 public:
@@ -75,7 +56,7 @@ public:
     }
 
 private:
-    using Work = typename Modular<Result>::type;
+    using Work = detail::Summand<Result>;
 
     static Fill<Work> read_weight(const std::byte* element) {
         Fill<Work> fill{};
@@ -87,7 +68,7 @@ private:
         Work* buffer = scratch.take<Work>(loader_.size());
         Work* weights = scratch.take<Work>(window_.taps());
         Work* sums = scratch.take<Work>(shape_.rows * sums_pitch_);
-        copy_weights(kernel_.plane(tile.plane), weights);
+        detail::copy_weights(kernel_.plane(tile.plane), weights);
         std::fill_n(sums, tile.rows * sums_pitch_, Work{0});
         for (index i = 0; i < blocks_.count(); ++i) {
             const WindowBlocks::Block block = blocks_[i];
@@ -126,13 +107,10 @@ void correlate(const ConstStack& image, const ConstStack& kernel, const MutableS
     require(kernel.first.rows == window.rows.size && kernel.first.columns == window.columns.size,
             "correlate: the window has the shape of the kernel");
     require(!kernel.element.swapped, "correlate: the kernel is in native byte order");
-    switch (kernel.element.dtype) {
-        case Dtype::int32: return Correlation<std::int32_t>(image, kernel, out, window, fill).run(workers);
-        case Dtype::int64: return Correlation<std::int64_t>(image, kernel, out, window, fill).run(workers);
-        case Dtype::float32: return Correlation<float>(image, kernel, out, window, fill).run(workers);
-        case Dtype::float64: return Correlation<double>(image, kernel, out, window, fill).run(workers);
-        default: require(false, "correlate: the kernel is int32, int64, float32 or float64");
-    }
+    const bool known = detail::visit_weights(kernel.element.dtype, [&](auto tag) {
+        Correlation<typename decltype(tag)::type>(image, kernel, out, window, fill).run(workers);
+    });
+    require(known, "correlate: the kernel is int32, int64, float32 or float64");
 }
 
 }  // namespace imkernels

@@ -16,6 +16,7 @@
 #include <string>
 
 #include "core/check.hpp"
+#include "rows/copy_element.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
@@ -33,29 +34,10 @@ void keep_greater(const Key* __restrict tap, Key number, index count, Key* __res
     }
 }
 
-using CopyElement = void (*)(const std::byte* source, std::byte* target);
-
-template <class T, bool from_swapped, bool to_swapped>
-void copy_element(const std::byte* source, std::byte* target) {
-    // By way of the key, which makes every NaN the quiet one.
-    const T value = from_key<T>(to_key(detail::load_element<T, from_swapped>(source)));
-    detail::store_element<T, to_swapped>(target, value);
-}
-
-CopyElement element_copier(ElementType from, ElementType to) {
-    return visit_dtype(from.dtype, [&](auto tag) -> CopyElement {
-        using T = typename decltype(tag)::type;
-        if (from.swapped) {
-            return to.swapped ? copy_element<T, true, true> : copy_element<T, true, false>;
-        }
-        return to.swapped ? copy_element<T, false, true> : copy_element<T, false, false>;
-    });
-}
-
 template <class Key>
 class MaxPool {
 public:
-    MaxPool(const ConstStack& image, const MutableStack& values, const MutableStack& argmax, const Window2D& window)
+    MaxPool(const ConstStack& image, const MutableStack& values, const MutableStack* argmax, const Window2D& window)
         : image_(image),
           values_(values),
           argmax_(argmax),
@@ -116,20 +98,21 @@ private:
     void deliver(const Tile& tile, index y, const Key* best_tap) const {
         const ConstPlane source = image_.plane(tile.plane);
         const MutablePlane values = values_.plane(tile.plane);
-        const MutablePlane argmax = argmax_.plane(tile.plane);
         for (index x = 0; x < tile.columns; ++x) {
             const index number = static_cast<index>(best_tap[x]);
             const index row = window_.rows.position(tile.row + y, number / window_.columns.size);
             const index column = window_.columns.position(tile.column + x, number % window_.columns.size);
             copy_(source.at(row, column), values.at(tile.row + y, tile.column + x));
-            const std::int64_t flat = row * source.columns + column;
-            std::memcpy(argmax.at(tile.row + y, tile.column + x), &flat, sizeof(flat));
+            if (argmax_ != nullptr) {
+                const std::int64_t flat = row * source.columns + column;
+                std::memcpy(argmax_->plane(tile.plane).at(tile.row + y, tile.column + x), &flat, sizeof(flat));
+            }
         }
     }
 
     const ConstStack& image_;
     const MutableStack& values_;
-    const MutableStack& argmax_;
+    const MutableStack* argmax_;
     Window2D window_;
     double cost_;
     TileShape shape_;
@@ -153,56 +136,74 @@ void check_argmax_row(const ConstPlane& argmax, index row, const MutablePlane& o
 }
 
 template <class T>
-void scatter_add_row(const ConstPlane& grad, const ConstPlane& argmax, index row, const MutablePlane& out) {
-    using Sum = std::conditional_t<std::is_integral_v<T>, std::uint64_t, T>;
+struct AddElement {
+    void operator()(const std::byte* source, std::byte* target) const {
+        using Sum = std::conditional_t<std::is_integral_v<T>, std::uint64_t, T>;
+        const Sum sum = static_cast<Sum>(detail::load_element<T, false>(target)) +
+                        static_cast<Sum>(detail::load_element<T, false>(source));
+        detail::store_element<T, false>(target, static_cast<T>(sum));
+    }
+};
+
+/// Calls `put(source, target)` for the elements of a row and those of `out` that they belong to.
+template <class Put>
+void scatter_row(const ConstPlane& values, const ConstPlane& argmax, index row, const MutablePlane& out, Put put) {
     const auto width = static_cast<std::uint64_t>(out.columns);
     const auto pixels = static_cast<std::uint64_t>(out.rows) * width;
-    for (index column = 0; column < grad.columns; ++column) {
+    for (index column = 0; column < values.columns; ++column) {
         const auto flat = detail::load_element<std::uint64_t, false>(argmax.at(row, column));
-        if (flat >= pixels) {
-            continue;  // checked before: somebody has written to argmax since
+        if (flat < pixels) {  // checked before, but somebody may have written to argmax since
+            put(values.at(row, column), out.at(static_cast<index>(flat / width), static_cast<index>(flat % width)));
         }
-        std::byte* target = out.at(static_cast<index>(flat / width), static_cast<index>(flat % width));
-        const Sum sum = static_cast<Sum>(detail::load_element<T, false>(target)) +
-                        static_cast<Sum>(detail::load_element<T, false>(grad.at(row, column)));
-        detail::store_element<T, false>(target, static_cast<T>(sum));
     }
 }
 
-/// Zeroes `out` and adds up the gradients in it. A plane is one worker's, since its order of addition is part
-/// of the result; its rows come in bands, so that there is a moment between them to answer Ctrl-C.
-template <class T>
-void route(const ConstStack& grad, const ConstStack& argmax, const MutableStack& out, int workers) {
+/// Zeroes `out` and scatters into it. A plane is one worker's, since its order is part of the result; its rows come in
+/// bands, so that there is a moment between them to answer Ctrl-C.
+template <class Put>
+void scatter(const ConstStack& values, const ConstStack& argmax, const MutableStack& out, index item_size, Put put,
+             int workers) {
+    // All indices first: a bad one must leave `out` as it was.
+    const index rows = argmax.first.rows;
+    parallel_for({argmax.planes() * rows, 0.5 * static_cast<double>(argmax.first.columns), 0, workers},
+                 [&](index item, Scratch) { check_argmax_row(argmax.plane(item / rows), item % rows, out.first); });
     parallel_for({out.planes() * out.first.rows, 0.2 * static_cast<double>(out.first.columns), 0, workers},
                  [&](index item, Scratch) {
                      const MutablePlane plane = out.plane(item / out.first.rows);
                      for (index column = 0; column < plane.columns; ++column) {
-                         detail::store_element<T, false>(plane.at(item % plane.rows, column), T{});
+                         std::memset(plane.at(item % plane.rows, column), 0, static_cast<std::size_t>(item_size));
                      }
                  });
     constexpr index band_pixels = index{1} << 22;
-    const index band = std::max<index>(1, band_pixels / std::max<index>(1, grad.first.columns));
-    for (index begin = 0; begin < grad.first.rows; begin += band) {
-        const index end = std::min(begin + band, grad.first.rows);
-        const double cost = static_cast<double>((end - begin) * grad.first.columns);
+    const index band = std::max<index>(1, band_pixels / std::max<index>(1, values.first.columns));
+    for (index begin = 0; begin < values.first.rows; begin += band) {
+        const index end = std::min(begin + band, values.first.rows);
+        const double cost = static_cast<double>((end - begin) * values.first.columns);
         parallel_for({out.planes(), cost, 0, workers}, [&](index plane, Scratch) {
             for (index row = begin; row < end; ++row) {
-                scatter_add_row<T>(grad.plane(plane), argmax.plane(plane), row, out.plane(plane));
+                scatter_row(values.plane(plane), argmax.plane(plane), row, out.plane(plane), put);
             }
         });
     }
 }
+
+void require_positions(const ConstStack& values, const ConstStack& argmax) {
+    require(argmax.element.dtype == Dtype::int64 && !argmax.element.swapped, "argmax is int64");
+    require(argmax.first.rows == values.first.rows && argmax.first.columns == values.first.columns,
+            "every value has a position");
+}
 }  // namespace
 
-void max_pool_with_argmax(const ConstStack& image, const MutableStack& values, const MutableStack& argmax,
-                          const Window2D& window, int workers) {
-    require(values.element.dtype == image.element.dtype, "max_pool_with_argmax: values have the type of the image");
-    require(argmax.element.dtype == Dtype::int64 && !argmax.element.swapped, "max_pool_with_argmax: argmax is int64");
+void max_pool(const ConstStack& image, const MutableStack& values, const MutableStack* argmax, const Window2D& window,
+              int workers) {
+    require(values.element.dtype == image.element.dtype, "max_pool: values have the type of the image");
+    require(argmax == nullptr || (argmax->element.dtype == Dtype::int64 && !argmax->element.swapped),
+            "max_pool: argmax is int64");
     require(window.rows.border == Border::constant && window.columns.border == Border::constant,
-            "max_pool_with_argmax: nothing stands outside the image");
+            "max_pool: nothing stands outside the image");
     require(window.rows.meets(image.first.rows, values.first.rows) &&
                 window.columns.meets(image.first.columns, values.first.columns),
-            "max_pool_with_argmax: every window has a tap inside the image");
+            "max_pool: every window has a tap inside the image");
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = std::conditional_t<sizeof(typename decltype(tag)::type) == 8, std::int64_t, std::int32_t>;
         MaxPool<Key>(image, values, argmax, window).run(workers);
@@ -212,22 +213,23 @@ void max_pool_with_argmax(const ConstStack& image, const MutableStack& values, c
 void max_pool_backward(const ConstStack& grad, const ConstStack& argmax, const MutableStack& out, int workers) {
     require(grad.element.dtype == out.element.dtype && !grad.element.swapped && !out.element.swapped,
             "max_pool_backward: grad and out have one type, in native byte order");
-    require(argmax.element.dtype == Dtype::int64 && !argmax.element.swapped, "max_pool_backward: argmax is int64");
-    require(argmax.first.rows == grad.first.rows && argmax.first.columns == grad.first.columns,
-            "max_pool_backward: grad and argmax have one shape");
+    require_positions(grad, argmax);
     visit_dtype(grad.element.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         if constexpr (std::is_arithmetic_v<T>) {
-            // All indices first: a bad one must leave `out` as it was.
-            const index rows = argmax.first.rows;
-            parallel_for(
-                {argmax.planes() * rows, 0.5 * static_cast<double>(argmax.first.columns), 0, workers},
-                [&](index item, Scratch) { check_argmax_row(argmax.plane(item / rows), item % rows, out.first); });
-            route<T>(grad, argmax, out, workers);
+            scatter(grad, argmax, out, sizeof(T), AddElement<T>{}, workers);
         } else {
             require(false, "max_pool_backward: no loop for this element type");
         }
     });
+}
+
+void max_unpool(const ConstStack& values, const ConstStack& argmax, const MutableStack& out, int workers) {
+    require(values.element.dtype == out.element.dtype, "max_unpool: values and out have one type");
+    require_positions(values, argmax);
+    const index item_size = visit_dtype(
+        out.element.dtype, [](auto tag) { return static_cast<index>(sizeof(typename decltype(tag)::type)); });
+    scatter(values, argmax, out, item_size, element_copier(values.element, out.element), workers);
 }
 
 }  // namespace imkernels

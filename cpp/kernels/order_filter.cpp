@@ -29,23 +29,18 @@
 namespace imkernels {
 
 namespace {
-/// The rank of the result among `count` values, `numbers` of which are not NaN.
-index median_rank(index count, index numbers, NanPolicy nan) {
-    const bool gives_nan = numbers == 0 || (numbers < count && nan == NanPolicy::propagate);
-    return gives_nan ? count - 1 : numbers / 2;
-}
-
 template <class Key>
 class SelectFilter {
 public:
     SelectFilter(const ConstStack& image, const MutableStack& out, const Window2D& window, const Footprint& footprint,
-                 NanPolicy nan, const std::byte* fill)
+                 OrderRule rule, NanPolicy nan, const std::byte* fill)
         : image_(image),
           out_(out),
           window_(window),
           taps_(footprint.taps),
           rectangle_(taps_.empty()),
           values_(rectangle_ ? window.taps() : static_cast<index>(taps_.size())),
+          rule_(rule),
           nan_(nan),
           cost_(std::min(cost_alone(), cost_in_lanes(8 * static_cast<int>(sizeof(Key))))),
           shape_(choose_tile(out.first.rows, out.first.columns, window, sizeof(Key), cost_)),
@@ -88,7 +83,7 @@ private:
 
     TileLoader<Key> loader(ColumnLayout layout, const std::byte* fill) const {
         const ReadRun<Key> read = row_reader<AsOrderKey, Key>(image_.element);
-        require(read != nullptr, "median_filter: no loop for this element type");
+        require(read != nullptr, "order_filter: no loop for this element type");
         return {window_, shape_.rows, shape_.columns,
                 layout,  read,        read_fill<AsOrderKey, Key>(image_.element.dtype, fill)};
     }
@@ -138,17 +133,23 @@ private:
     }
 
     void filter_in_lanes(const Tile& tile, detail::Spread<Bits> spread, bool nan, const Buffers& buffers) const {
-        std::fill_n(buffers.ranks, shape_.columns + row_slack, static_cast<Key>(median_rank(values_, values_, nan_)));
+        std::fill_n(buffers.ranks, shape_.columns + row_slack, static_cast<Key>(rank_among(values_)));
         for (index y = 0; y < tile.rows; ++y) {
             const Key* first = buffers.block + y * phases_.output_pitch();
             if (nan) {
                 for (index x = 0; x < tile.columns; ++x) {
-                    buffers.ranks[x] = static_cast<Key>(median_rank(values_, numbers_at(first + x), nan_));
+                    buffers.ranks[x] = static_cast<Key>(rank_among(numbers_at(first + x)));
                 }
             }
             detail::select_lanes(first, offsets_.data(), values_, buffers.ranks, spread, tile.columns, buffers.results);
             write_row(tile, y, buffers.results);
         }
+    }
+
+    /// The rank of the result in a window, `numbers` of whose values are not NaN.
+    index rank_among(index numbers) const {
+        const bool gives_nan = numbers == 0 || (numbers < values_ && nan_ == NanPolicy::propagate);
+        return gives_nan ? values_ - 1 : rule_.rank(numbers);
     }
 
     /// Values of the window at `first` that are not NaN.
@@ -181,7 +182,7 @@ private:
                 const Key* values = rectangle_ ? buffers.columns + x * step * window_.rows.size
                                                : gather(first + x * step, buffers.gathered);
                 const index numbers = nan ? std::count_if(values, values + values_, is_number) : values_;
-                guess = detail::select(values, values_, median_rank(values_, numbers, nan_), guess, buffers.kept);
+                guess = detail::select(values, values_, rank_among(numbers), guess, buffers.kept);
                 buffers.results[x] = guess;
             }
             write_row(tile, y, buffers.results);
@@ -222,6 +223,7 @@ private:
     const std::vector<Footprint::Tap>& taps_;  // none for the whole rectangle
     bool rectangle_;
     index values_;
+    OrderRule rule_;
     NanPolicy nan_;
     double cost_;
     TileShape shape_;
@@ -232,12 +234,24 @@ private:
 };
 }  // namespace
 
-void median_filter(const ConstStack& image, const MutableStack& out, const Window2D& window, const Footprint& footprint,
-                   NanPolicy nan, const std::byte* fill, int workers) {
-    require(out.element.dtype == image.element.dtype, "median_filter: the result has the type of the image");
+index OrderRule::rank(index n) const {
+    if (const Rank* rank = std::get_if<Rank>(&rule)) {
+        return rank->number;
+    }
+    return std::min(n - 1, static_cast<index>(static_cast<double>(n) * std::get<Percentile>(rule).value / 100.0));
+}
+
+void order_filter(const ConstStack& image, const MutableStack& out, const Window2D& window, const Footprint& footprint,
+                  OrderRule rule, NanPolicy nan, const std::byte* fill, int workers) {
+    const index taps = footprint.taps.empty() ? window.taps() : static_cast<index>(footprint.taps.size());
+    const index highest = rule.rank(taps);
+    require(highest >= 0 && highest < taps, "order_filter: the rank is one of the window's pixels");
+    require(nan == NanPolicy::propagate || !std::holds_alternative<OrderRule::Rank>(rule.rule),
+            "order_filter: without NaNs the number of pixels varies, and a rank may not be there");
+    require(out.element.dtype == image.element.dtype, "order_filter: the result has the type of the image");
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = OrderKey<typename decltype(tag)::type>;
-        SelectFilter<Key>(image, out, window, footprint, nan, fill).run(workers);
+        SelectFilter<Key>(image, out, window, footprint, rule, nan, fill).run(workers);
     });
 }
 

@@ -1,6 +1,7 @@
 // Order filters: the element of a given rank among the pixels of a window.
 #pragma once
 
+#include <variant>
 #include <vector>
 
 #include "core/array_view.hpp"
@@ -19,11 +20,27 @@ struct Footprint {
     std::vector<Tap> taps;
 };
 
-/// out[y, x] = sorted(window)[n / 2]: the median, the upper middle one for even n. `footprint` without taps
-/// stands for the whole rectangle. Works on every type; `out` has the image's type in either byte order.
-/// Floats are ordered -0.0 before 0.0. `fill` is an element of the image's type in native byte order that
-/// stands outside the image in mode constant.
-void median_filter(const ConstStack& image, const MutableStack& out, const Window2D& window, const Footprint& footprint,
-                   NanPolicy nan, const std::byte* fill, int workers);
+/// Which of n sorted values is the result.
+struct OrderRule {
+    /// The one of that number, counted from 0.
+    struct Rank {
+        index number;
+    };
+    /// Element int(n * value / 100), the last one for 100: 0 is the minimum, 50 the median (the upper middle one of an
+    /// even n), 100 the maximum.
+    struct Percentile {
+        double value;
+    };
+    std::variant<Rank, Percentile> rule;
+
+    index rank(index n) const;
+};
+
+/// out[y, x] = sorted(window)[rule.rank(n)] for the n pixels of the window. `footprint` without taps stands for the
+/// whole rectangle. Works on every type; `out` has the image's type in either byte order. Floats are ordered -0.0
+/// before 0.0. `fill` is an element of the image's type in native byte order that stands outside the image in mode
+/// constant. A `Rank` below n is the caller's to see to, and for NanPolicy::omit there is none.
+void order_filter(const ConstStack& image, const MutableStack& out, const Window2D& window, const Footprint& footprint,
+                  OrderRule rule, NanPolicy nan, const std::byte* fill, int workers);
 
 }  // namespace imkernels

@@ -48,10 +48,11 @@ using ReadRun = bool (*)(const std::byte* source, index stride, index count, Wor
 
 /// How elements become the working type. Each policy says which element types it can read.
 struct AsNumber {
-    /// Those whose values the working type holds exactly; double and 64-bit integers take what comes.
+    /// Floats and integers that the working type holds exactly, as integers modulo its size; double takes what comes.
     template <class Work, class From>
-    static constexpr bool reads = is_float<From> ? std::is_floating_point_v<Work> && sizeof(From) <= sizeof(Work)
-                                                 : sizeof(From) <= sizeof(Work) / 2 || sizeof(Work) == 8;
+    static constexpr bool reads =
+        is_float<From> ? std::is_floating_point_v<Work> && sizeof(From) <= sizeof(Work)
+                       : sizeof(From) <= sizeof(Work) / (std::is_floating_point_v<Work> ? 2 : 1) || sizeof(Work) == 8;
     template <class Work, class From>
     static Work convert(From value) {
         return to_number<Work>(value);

@@ -6,17 +6,17 @@ Every check raises with the argument, the rule and the value. C++ checks again w
 import functools
 import math
 import operator
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from imkernels import _core
-from imkernels._ufunc import ALL
+from imkernels._dtypes import ALL, Dtype
 
 Array: TypeAlias = NDArray[Any]
-Dtype: TypeAlias = np.dtype[Any]
 Pair: TypeAlias = tuple[int, int]
 Pairs: TypeAlias = tuple[Pair, Pair]
 IntOrPair: TypeAlias = int | Sequence[int]
@@ -24,6 +24,7 @@ Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
 ModeOrPair: TypeAlias = str | Sequence[str]
 Casting: TypeAlias = Literal["no", "equiv", "safe", "same_kind", "unsafe"]
 Axes: TypeAlias = Sequence[int] | None
+Places: TypeAlias = tuple[int, ...] | None
 
 LARGEST = 2**31 - 1  # of every number of a window: sums and products of them then fit 64 bits
 
@@ -79,30 +80,35 @@ def _refuse_foreign(value: Any, name: str) -> None:
         raise TypeError(f"{name} is a {kind.__name__}, which refuses array functions (__array_ufunc__ is None)")
 
 
-def as_image(value: ArrayLike, axes: Any, name: str) -> tuple[Array, Pair | None]:
-    """Return a view of an input with its window axes last, and those axes counted from the end (None: the last two)."""
+def as_image(value: ArrayLike, axes: Any, name: str, count: int = 2) -> tuple[Array, Places]:
+    """Return a view of an input with its `count` core axes last, and those axes counted from the end (None: the last).
+
+    The core axes are the window axes; in learned convolution that of the channels comes before them.
+    """
     array = as_array(value, name)
-    if array.ndim < 2:
-        raise ValueError(f"{name} must have at least 2 dimensions, got shape {array.shape}")
+    if array.ndim < count:
+        raise ValueError(f"{name} must have at least {count} dimensions, got shape {array.shape}")
     if axes is None:
         return array, None
-    numbers = _ints(axes, 2, "axes must be a pair of ints")
-    rows, columns = (axis - array.ndim if axis >= 0 else axis for axis in numbers)
-    if rows == columns or not (-array.ndim <= rows < 0 and -array.ndim <= columns < 0):
-        raise ValueError(f"axes must be two different axes of {name}, which has {array.ndim}, got {axes!r}")
-    return windows_last(array, (rows, columns)), (rows, columns)
+    rule = "axes must be a pair of ints" if count == 2 else f"axes must be {count} ints"
+    numbers = ints(axes, count, rule)
+    places = tuple(axis - array.ndim if axis >= 0 else axis for axis in numbers)
+    if len(set(places)) < count or not all(-array.ndim <= axis < 0 for axis in places):
+        number = "two" if count == 2 else str(count)
+        raise ValueError(f"axes must be {number} different axes of {name}, which has {array.ndim}, got {axes!r}")
+    return windows_last(array, places), places
 
 
-def windows_last(array: Array, axes: Pair | None) -> Array:
-    """Return a view of `array` with its window axes last."""
-    return array if axes is None else np.moveaxis(array, axes, (-2, -1))
+def windows_last(array: Array, axes: Places) -> Array:
+    """Return a view of `array` with its core axes last."""
+    return array if axes is None else np.moveaxis(array, axes, range(-len(axes), 0))
 
 
-def result_shape(loop: tuple[int, ...], extents: Pair, axes: Pair | None) -> tuple[int, ...]:
-    """Return the shape of a result whose window axes stand where `axes`, counted from the end, says."""
+def result_shape(loop: tuple[int, ...], extents: tuple[int, ...], axes: Places) -> tuple[int, ...]:
+    """Return the shape of a result whose core axes stand where `axes`, counted from the end, says."""
     if axes is None:
         return loop + extents
-    ndim = len(loop) + 2
+    ndim = len(loop) + len(extents)
     places = [axis + ndim for axis in axes]
     rest = iter(loop)
     return tuple(extents[places.index(axis)] if axis in places else next(rest) for axis in range(ndim))
@@ -124,7 +130,7 @@ def flag(value: Any, name: str) -> bool:
     return bool(value)
 
 
-def _ints(value: Any, count: int, rule: str) -> tuple[int, ...]:
+def ints(value: Any, count: int, rule: str) -> tuple[int, ...]:
     """Return a sequence of ints as a tuple; bools are no numbers here."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise TypeError(f"{rule}, got {value!r}")
@@ -143,7 +149,7 @@ def _ints(value: Any, count: int, rule: str) -> tuple[int, ...]:
 def pair(value: Any, name: str, least: int | None = None) -> Pair:
     """Return an int or a pair of ints as a pair of numbers of at least `least`."""
     single = hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
-    rows, columns = _ints((value, value) if single else value, 2, f"{name} must be an int or a pair of ints")
+    rows, columns = ints((value, value) if single else value, 2, f"{name} must be an int or a pair of ints")
     if least is not None and min(rows, columns) < least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}")
     if max(rows, columns) > LARGEST:
@@ -151,7 +157,24 @@ def pair(value: Any, name: str, least: int | None = None) -> Pair:
     return rows, columns
 
 
-def _mode_pair(mode: Any) -> tuple[str, str]:
+def real_pair(value: Any, name: str, least: float = -math.inf, single: bool = False) -> tuple[float, float]:
+    """Return a real number, or unless `single` a pair of them, as a pair of finite floats of at least `least`."""
+    rule = f"{name} must be a real number" + ("" if single else " or a pair of them")
+    values = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) and not single else (value, value)
+    if len(values) != 2:
+        raise ValueError(f"{rule}, got {value!r}")
+    if not all(isinstance(number, (int, float, np.integer, np.floating)) for number in values):
+        raise TypeError(f"{rule}, got {value!r}")
+    if any(isinstance(number, bool) for number in values):
+        raise TypeError(f"{rule}, got {value!r}")
+    if not all(abs(number) <= sys.float_info.max and number >= least for number in values):
+        bound = "finite" if least == -math.inf else f"finite and at least {least:g}"
+        raise ValueError(f"{name} must be {bound}, got {value!r}")
+    return float(values[0]), float(values[1])
+
+
+def mode_pair(mode: Any) -> tuple[str, str]:
+    """Return the border modes of rows and columns by their plain names."""
     modes = (mode, mode) if isinstance(mode, str) else tuple(mode) if isinstance(mode, Sequence) else ()
     if len(modes) != 2 or not all(isinstance(name, str) and name in _MODES for name in modes):
         raise ValueError(f"mode must be one of {', '.join(_MODES)}, or a pair of them, got {mode!r}")
@@ -217,7 +240,7 @@ def _plan(
     strides = pair(stride, "stride", 1)
     dilations = pair(dilation, "dilation", 1)
     origins = pair(origin, "origin")
-    modes = _mode_pair(mode)
+    modes = mode_pair(mode)
     _check_origin(origins, sizes, padding)
     check_taps(sizes, size, name)
     padded = pads(padding, sizes, dilations, origins)
@@ -311,6 +334,15 @@ def _exact_element(cval: Any, value: Array, dtype: Dtype) -> Array | None:
 
 
 # The result
+
+
+class Result(NamedTuple):
+    """What a caller says about the result."""
+
+    out: Any
+    dtype: DTypeLike | None
+    casting: Casting
+    workers: int | None
 
 
 def result_dtype(dtype: DTypeLike, allowed: str, name: str) -> Dtype:

@@ -17,6 +17,67 @@ image : array_like, shape (..., H, W)
 size : int or pair of ints
     Height and width of the window.
 """,
+    "footprint": """
+footprint : array_like of bool, optional
+    The window's form, in place of `size`: the pixels under true elements take part.
+""",
+    "nan": """
+nan : {"propagate", "omit"}, default "propagate"
+    A NaN in the window makes the result NaN, or is left out; a window of NaNs alone gives NaN either way.
+""",
+    "method": """
+method : {"auto", "select"}, default "auto"
+    How it is computed; every method gives the same bits. ``"select"`` selects in every window, by introselect
+    or, where pixels have few bits, by bisection over them: for any window and dtype.
+""",
+    "same_dtype": """
+dtype : dtype, optional
+    The dtype of the result, the image's by default. Values that a narrower one cannot hold are rounded half to even
+    and saturated.
+""",
+    "same_size": """
+    ``P = ceil(H / stride)`` for ``padding="same"``, else ``(H + top + bottom - K) // stride + 1``; Q likewise.
+""",
+    "dilation": """
+dilation : int or pair of ints, default 1
+    Pixels from one tap of the window to the next.
+""",
+    "pool_stride": """
+stride : int or pair of ints, optional
+    Pixels that the window moves from one output to the next; by default its size.
+""",
+    "pool_padding": """
+padding : int, pair of ints, pair of pairs, "same" or "valid", default 0
+    Pixels around the image that have no value: an int on every side, ``(rows, columns)`` on both sides of an axis,
+    ``((top, bottom), (left, right))`` literally, ``"same"`` as many as give one output per pixel at stride 1.
+""",
+    "ceil_mode": """
+ceil_mode : bool, default False
+    Keep a last window that the padded image does not fill, if it starts in the image or in the padding before it.
+""",
+    "output_size": """
+output_size : int, None or pair of those
+    ``(P, Q)``; None keeps the image's extent.
+""",
+    "values_and_argmax": """
+out : tuple of two ndarrays, optional
+    Where values and positions go; None leaves one to be made. They are returned. They may overlap the image, not
+    each other.
+""",
+    "zero_padding": """
+padding : int, pair of ints, pair of pairs, "same" or "valid", default 0
+    Zeros around the images: an int on every side, ``(rows, columns)`` on both sides of an axis, ``((top, bottom),
+    (left, right))`` literally, ``"same"`` as many as give one output per pixel at stride 1.
+""",
+    "groups": """
+groups : int, default 1
+    Groups of channels that do not see each other; C groups of one channel each make a depthwise convolution.
+""",
+    "channel_axes": """
+axes : three ints, optional
+    The axes of channels, rows and columns in the arrays of images, ``(-3, -2, -1)`` by default. The result has them in
+    the same places.
+""",
     "stride": """
 stride : int or pair of ints, default 1
     Pixels that the window moves from one output to the next. With ``padding="same"`` the result is that of stride 1 at
@@ -59,6 +120,9 @@ workers : int, optional
     The number of threads; -1 for all that the machine grants, None for the default (see `set_workers`). Small calls run
     on one. The result does not depend on it, bit for bit.
 """,
+    "kernel_anchor": """
+The anchor of a kernel of K taps is tap ``K // 2``: for even K the window reaches one pixel further up and left.
+""",
     "window_errors": """
 ValueError
     If a number, a shape, a mode or `out` does not fit; the message names the argument, the rule and the value.
@@ -68,12 +132,12 @@ TypeError
 }
 
 
-def complete(docstring: str | None, name: str) -> str:
-    """Return the docstring with its paragraphs put in."""
+def complete(docstring: str | None, name: str, **own: str) -> str:
+    """Return the docstring with its paragraphs put in, shared ones and those of the function's own."""
     if docstring is None:
         raise ValueError(f"{name} has no docstring")
 
     def paragraph(match: re.Match[str]) -> str:
-        return FRAGMENTS[match.group(1)].strip("\n")
+        return (FRAGMENTS | own)[match.group(1)].strip("\n")
 
     return re.sub(r"^\{\{(\w+)\}\}$", paragraph, inspect.cleandoc(docstring), flags=re.MULTILINE)

@@ -2,26 +2,16 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from imkernels import _docs
+from imkernels._dtypes import Dtypes, Family, words
 
-Dtype: TypeAlias = np.dtype[Any]
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# The element types of the package, by NumPy's characters and in NumPy's order of safe casts.
-BOOL = "?"
-SIGNED = "bhil" if np.dtype("l").itemsize == 8 else "bhiq"
-UNSIGNED = SIGNED.upper()
-INTEGERS = "".join(pair for both in zip(SIGNED, UNSIGNED, strict=True) for pair in both)
-FLOATS = "efd"
-NUMBERS = INTEGERS + FLOATS
-ALL = BOOL + NUMBERS
-INTP = np.dtype(np.intp).char
 
 
 class KernelFunction(Generic[P, R]):
@@ -39,25 +29,18 @@ class KernelFunction(Generic[P, R]):
 
     identity = None
 
-    def __init__(
-        self,
-        function: Callable[P, R],
-        signature: str,
-        types: Sequence[str],
-        operands: Callable[[tuple[Dtype, ...]], tuple[Dtype, ...]] | None = None,
-    ) -> None:
+    def __init__(self, function: Callable[P, R], signature: str, dtypes: Family) -> None:
         self._function = function
-        self._operands = operands
+        self._dtypes = dtypes
         self.__name__ = function.__name__
         self.__qualname__ = function.__name__
         self.__module__ = "imkernels"
-        self.__doc__ = _docs.complete(function.__doc__, function.__name__)
+        self.__doc__ = _docs.complete(function.__doc__, function.__name__, dtypes=words(dtypes))
         self.__wrapped__ = function
         self.__signature__ = inspect.signature(function)
         inputs, outputs = signature.split("->")
         self.signature = signature
-        self._types = tuple(types)
-        self.ntypes = len(self._types)
+        self.ntypes = len(dtypes.types)
         self.nin = inputs.count("(")
         self.nout = outputs.count("(")
         self.nargs = self.nin + self.nout
@@ -65,7 +48,7 @@ class KernelFunction(Generic[P, R]):
     @property
     def types(self) -> list[str]:
         """The loops, inputs and outputs by NumPy's dtype characters: ``"ff->f"``."""
-        return list(self._types)
+        return list(self._dtypes.types)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function."""
@@ -79,7 +62,7 @@ class KernelFunction(Generic[P, R]):
         """Pickle by name."""
         return self.__name__
 
-    def resolve_dtypes(self, dtypes: tuple[DTypeLike, ...], *, casting: Any = "same_kind") -> tuple[Dtype, ...]:
+    def resolve_dtypes(self, dtypes: tuple[DTypeLike, ...], *, casting: Any = "same_kind") -> Dtypes:
         """Return the dtypes of a loop: the first in `types` that all inputs reach by safe casts.
 
         Parameters
@@ -113,17 +96,17 @@ class KernelFunction(Generic[P, R]):
                 )
         return loop
 
-    def loop(self, inputs: tuple[Dtype, ...]) -> tuple[Dtype, ...]:
+    def loop(self, inputs: Dtypes) -> Dtypes:
         """Return the dtypes of the first loop that inputs of these dtypes reach by safe casts."""
-        operands = inputs if self._operands is None else self._operands(inputs)
-        found = first_loop(self._types, operands)
+        operands = inputs if self._dtypes.operands is None else self._dtypes.operands(inputs)
+        found = first_loop(self._dtypes.types, operands)
         if found is None:
             names = ", ".join(str(dtype) for dtype in inputs)
             raise TypeError(f"{self.__name__}: no loop takes {names}; the loops are {', '.join(self.types)}")
         return tuple(np.dtype(character) for character in found.replace("->", ""))
 
 
-def first_loop(types: Sequence[str], inputs: tuple[Dtype, ...]) -> str | None:
+def first_loop(types: Sequence[str], inputs: Dtypes) -> str | None:
     """Return the first of the loops `types` whose inputs the dtypes `inputs` reach by safe casts."""
     for loop in types:
         operands = loop.split("->")[0]
@@ -132,22 +115,10 @@ def first_loop(types: Sequence[str], inputs: tuple[Dtype, ...]) -> str | None:
     return None
 
 
-def kernel_function(
-    signature: str, types: Sequence[str], operands: Callable[[tuple[Dtype, ...]], tuple[Dtype, ...]] | None = None
-) -> Callable[[Callable[P, R]], KernelFunction[P, R]]:
-    """Make a `KernelFunction` of the function below.
-
-    `operands` looks at the dtypes of the inputs before a loop is sought: it raises for those that a safe cast would
-    reach but that mean something else, and returns those by which the loop is chosen.
-    """
+def kernel_function(signature: str, dtypes: Family) -> Callable[[Callable[P, R]], KernelFunction[P, R]]:
+    """Make a `KernelFunction` of the function below."""
 
     def decorate(function: Callable[P, R]) -> KernelFunction[P, R]:
-        return KernelFunction(function, signature, types, operands)
+        return KernelFunction(function, signature, dtypes)
 
     return decorate
-
-
-def refuse_bool(name: str, dtype: Dtype) -> None:
-    """Raise for truth values, which have neither sums nor means."""
-    if dtype.kind == "b":
-        raise TypeError(f"{name} must hold numbers, got dtype bool; say {name}.astype(numpy.uint8) or a float dtype")

@@ -1,54 +1,73 @@
-"""Correlation with given kernels."""
+"""Weighted sums: correlation and convolution with given kernels, and convolution as neural networks learn it."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from imkernels import _core
 from imkernels._arguments import (
+    LARGEST,
     Array,
     Axes,
     Casting,
     Delivery,
-    Dtype,
     IntOrPair,
     ModeOrPair,
     Padding,
+    Pair,
+    Pairs,
+    Places,
+    Result,
     as_array,
     as_image,
+    check_taps,
     choice,
     converted,
     deliver,
     fill_element,
+    ints,
+    mode_pair,
+    outputs_along,
+    pads,
+    pair,
     result_dtype,
     result_shape,
     single_out,
     window_plan,
     windows_last,
 )
-from imkernels._ufunc import FLOATS, NUMBERS, SIGNED, kernel_function, refuse_bool
+from imkernels._dtypes import (
+    CONVOLUTION,
+    CONVOLUTION_BACKWARD,
+    FLOATS,
+    NUMBERS,
+    SEPARABLE_SUM,
+    SUM,
+    Dtype,
+)
+from imkernels._ufunc import KernelFunction, kernel_function
 from imkernels.settings import resolve_workers
 
 _INT32 = np.dtype(np.int32)
 _INT64 = np.dtype(np.int64)
-
-# 8-bit products are summed in int32, wider ones in int64 modulo 2**64.
-CORRELATE_TYPES = [f"{image}{kernel}->{_INT32.char}" for image in "bB" for kernel in "bB"] + [
-    f"{kind}{kind}->{kind}" for kind in SIGNED[-1] + FLOATS
-]
-_SUM_TYPES = {loop[-1] for loop in CORRELATE_TYPES}
+_SUM_TYPES = {loop[-1] for loop in SUM.types}
 
 
-def _operands(inputs: tuple[Dtype, ...]) -> tuple[Dtype, ...]:
-    """Refuse what a safe cast would turn into other sums: bool into 8-bit integers, uint64 into floats."""
-    if all(dtype.kind in "bui" for dtype in inputs):
-        for name, dtype in zip(("image", "kernel"), inputs, strict=True):
-            refuse_bool(name, dtype)
-            if dtype.kind == "u" and dtype.itemsize == 8:
-                raise TypeError(f"{name} must fit int64, got dtype uint64; say {name}.astype(numpy.int64)")
-    return inputs
+class Geometry(NamedTuple):
+    """The keywords that place a kernel on an image."""
+
+    stride: Any
+    dilation: Any
+    padding: Any
+    mode: Any
+    cval: Any
+    origin: Any
 
 
-@kernel_function("(h,w),(k,l)->(p,q)", CORRELATE_TYPES, _operands)
+@kernel_function("(h,w),(k,l)->(p,q)", SUM)
 def correlate(
     image: ArrayLike,
     kernel: ArrayLike,
@@ -77,8 +96,7 @@ def correlate(
     kernel : array_like, shape (..., K, L)
         The weights. Its leading axes broadcast with those of the image.
     {{stride}}
-    dilation : int or pair of ints, default 1
-        Pixels from one tap of the kernel to the next.
+    {{dilation}}
     {{padding}}
     {{mode}}
     {{origin}}
@@ -94,9 +112,8 @@ def correlate(
     Returns
     -------
     ndarray, shape (..., P, Q)
-        With 8-bit integers on both sides int32, with other integers int64, with a float anywhere
-        ``numpy.result_type(image, kernel)``. ``P = ceil(H / stride)`` for ``padding="same"``, else
-        ``(H + top + bottom - dilation * (K - 1) - 1) // stride + 1``.
+        The sums. ``P = ceil(H / stride)`` for ``padding="same"``, else ``(H + top + bottom - dilation * (K - 1) - 1) //
+        stride + 1``; Q likewise.
 
     Raises
     ------
@@ -104,10 +121,11 @@ def correlate(
 
     Notes
     -----
+    {{dtypes}}
+
     Integers are exact: int32 results are refused where ``sum(abs(kernel))`` times the largest magnitude of the image's
-    dtype can pass 2**31 (``dtype=numpy.int64`` is the way out), int64 ones are taken modulo 2**64 as NumPy's sums are.
-    float16 is computed in float32 and rounded once. A float result lies within ``K * L * eps * sum(|kernel| *
-    |image|)`` of the exact one, and whole numbers below 2**24 come out exact.
+    dtype can pass 2**31 (``dtype=numpy.int64`` is the way out). A float result lies within ``K * L * eps
+    * sum(|kernel| * |image|)`` of the exact one, and whole numbers below 2**24 come out exact.
 
     Examples
     --------
@@ -117,48 +135,292 @@ def correlate(
     >>> ik.correlate(image, np.array([[-1, 0, 1]], dtype=np.int8))
     array([[1, 3, 6, 4]], dtype=int32)
     """
-    pixels, places = as_image(image, axes, "image")
-    weights = as_array(kernel, "kernel")
-    if weights.ndim < 2 or 0 in weights.shape[-2:]:
-        raise ValueError(f"kernel must have two axes that are not empty, got shape {weights.shape}")
     choice(method, "method", ("auto", "direct"))
+    pixels, places = as_image(image, axes, "image")
+    weights = _kernel(kernel, "kernel", 2)
+    geometry = Geometry(stride, dilation, padding, mode, cval, origin)
+    return _correlate(correlate, pixels, places, weights, geometry, Result(single_out(out), dtype, casting, workers))
+
+
+@kernel_function("(h,w),(k,l)->(p,q)", SUM)
+def convolve(
+    image: ArrayLike,
+    kernel: ArrayLike,
+    *,
+    stride: IntOrPair = 1,
+    dilation: IntOrPair = 1,
+    padding: Padding = "same",
+    mode: ModeOrPair = "reflect",
+    cval: float = 0.0,
+    origin: IntOrPair = 0,
+    method: str = "auto",
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Convolve images with kernels: correlation with the kernel turned round on both axes.
+
+    At stride and dilation 1, ``out[y, x]`` is the sum of
+    ``kernel[K - 1 - i, L - 1 - j] * image[y + i - K // 2, x + j - L // 2]``.
+
+    Parameters
+    ----------
+    {{image}}
+    kernel : array_like, shape (..., K, L)
+        The weights. Its leading axes broadcast with those of the image.
+    {{stride}}
+    {{dilation}}
+    {{padding}}
+    {{mode}}
+    {{origin}}
+    method : {"auto", "direct"}, default "auto"
+        How it is computed. ``"direct"`` sums tap by tap.
+    {{out}}
+    {{axes}}
+    dtype : dtype, optional
+        The dtype of the result. A wider one is computed in; results that a narrower one cannot hold are rounded half to
+        even and saturated.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., P, Q)
+        The sums. ``P = ceil(H / stride)`` for ``padding="same"``, else ``(H + top + bottom - dilation * (K - 1) - 1) //
+        stride + 1``; Q likewise.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    The anchor is that of `correlate`: the window of an even kernel reaches one pixel further up and left. So the result
+    is that of `numpy.convolve` and of `scipy.signal.convolve` in mode "same", and for even kernels one pixel off
+    `scipy.ndimage.convolve`, which turns the anchor round as well.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> image = np.array([[0, 0, 1, 0, 0]], dtype=np.uint8)
+    >>> ik.convolve(image, np.array([[1, 2, 3]], dtype=np.int8))
+    array([[0, 1, 2, 3, 0]], dtype=int32)
+    """
+    choice(method, "method", ("auto", "direct"))
+    pixels, places = as_image(image, axes, "image")
+    weights = _kernel(kernel, "kernel", 2)[..., ::-1, ::-1]
+    geometry = Geometry(stride, dilation, padding, mode, cval, origin)
+    return _correlate(convolve, pixels, places, weights, geometry, Result(single_out(out), dtype, casting, workers))
+
+
+@kernel_function("(h,w),(k),(l)->(p,q)", SEPARABLE_SUM)
+def correlate_separable(
+    image: ArrayLike,
+    column: ArrayLike,
+    row: ArrayLike,
+    *,
+    stride: IntOrPair = 1,
+    dilation: IntOrPair = 1,
+    padding: Padding = "same",
+    mode: ModeOrPair = "reflect",
+    cval: float = 0.0,
+    origin: IntOrPair = 0,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Correlate images with kernels that are outer products: first along the rows, then along the columns.
+
+    The result is that of `correlate` with ``kernel[i, j] = column[i] * row[j]``, at K + L multiplications per pixel in
+    place of K * L.
+
+    Parameters
+    ----------
+    {{image}}
+    column : array_like, shape (..., K)
+        The weights along the first window axis, from the top down. Leading axes broadcast with those of the image.
+    row : array_like, shape (..., L)
+        The weights along the second window axis.
+    {{stride}}
+    {{dilation}}
+    {{padding}}
+    {{mode}}
+    {{origin}}
+    {{out}}
+    {{axes}}
+    dtype : dtype, optional
+        The dtype of the result. A wider one is computed in; results that a narrower one cannot hold are rounded half to
+        even and saturated.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., P, Q)
+        The sums, of the extents of `correlate`.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    Floats are rounded between the two steps. The bound for int32 is that of `correlate`: ``sum(abs(column)) *
+    sum(abs(row))`` times the largest magnitude of the image's dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> image = np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=np.uint8)
+    >>> ik.correlate_separable(image, np.array([1, 2, 1], np.int8), np.array([-1, 0, 1], np.int8))
+    array([[ 1,  0, -1],
+           [ 2,  0, -2],
+           [ 1,  0, -1]], dtype=int32)
+    """
+    pixels, places = as_image(image, axes, "image")
+    down, across = _kernel(column, "column", 1), _kernel(row, "row", 1)
+    geometry = Geometry(stride, dilation, padding, mode, cval, origin)
+    windows = _separable_windows(pixels, down.shape[-1], across.shape[-1], geometry)
+    own = correlate_separable.loop((pixels.dtype, down.dtype, across.dtype))[-1]
+    wanted = Result(single_out(out), dtype, casting, workers)
+    loop = _loop_dtype(own, dtype)
+    magnitude = _magnitude(down, 1) * _magnitude(across, 1)
+    working = _working_dtype(loop, pixels.dtype, magnitude, "column and row")
+    fill = converted(fill_element(cval, pixels.dtype), working)
+    leading = _broadcast(pixels, down[..., None], across[..., None], names="image, column and row")
+    stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
+    rows = np.broadcast_to(converted(across[..., None, :], working), (*leading, 1, across.shape[-1]))
+    columns = np.broadcast_to(converted(down[..., :, None], working), (*leading, down.shape[-1], 1))
+    threads = resolve_workers(workers)
+
+    def compute(target: Array) -> None:
+        between = np.empty((*leading, pixels.shape[-2], windows.extents[1]), working)
+        _core.correlate(stack, rows, between, windows.along_rows, fill, threads)
+        for part in _parts_with_one_fill(across, leading, windows, fill):
+            # Rows outside the image hold `fill` alone, and the sum along them is what stands there now.
+            outside = np.empty((1, 1), working)
+            _core.correlate(np.repeat(fill, across.shape[-1], -1), rows[part.row], outside, windows.all_taps, fill, 1)
+            goal = windows_last(target, places)[part.planes]
+            _core.correlate(between[part.planes], columns[part.planes], goal, windows.along_columns, outside, threads)
+
+    result = loop if dtype is None else result_dtype(dtype, NUMBERS, "correlate_separable")
+    shape = result_shape(leading, windows.extents, places)
+    inputs = (pixels, down, across)
+    return deliver(compute, Delivery(shape, loop, result, wanted.out, casting, inputs, threads, rounds=True))
+
+
+# Given kernels
+
+
+def _kernel(kernel: ArrayLike, name: str, count: int) -> Array:
+    weights = as_array(kernel, name)
+    if weights.ndim < count or 0 in weights.shape[-count:]:
+        axes = "an axis that is" if count == 1 else "two axes that are"
+        raise ValueError(f"{name} must have {axes} not empty, got shape {weights.shape}")
+    return weights
+
+
+def _broadcast(*arrays: Array, names: str) -> tuple[int, ...]:
+    """Return what the leading axes of arrays broadcast to."""
+    try:
+        return np.broadcast_shapes(*(array.shape[:-2] for array in arrays))
+    except ValueError:
+        shapes = " and ".join(str(array.shape) for array in arrays)
+        raise ValueError(f"{names} must broadcast over their leading axes, got shapes {shapes}") from None
+
+
+def _correlate(
+    function: KernelFunction[Any, Any],
+    pixels: Array,
+    places: Places,
+    weights: Array,
+    geometry: Geometry,
+    wanted: Result,
+) -> Array:
     height, width = weights.shape[-2:]
     window, extents = window_plan(
         pixels,
         height if height == width else (height, width),
-        stride=stride,
-        dilation=dilation,
-        padding=padding,
-        mode=mode,
-        origin=origin,
+        stride=geometry.stride,
+        dilation=geometry.dilation,
+        padding=geometry.padding,
+        mode=geometry.mode,
+        origin=geometry.origin,
         name="kernel",
     )
-    loop = _loop_dtype(pixels.dtype, weights.dtype, dtype)
-    working = _working_dtype(loop, pixels.dtype, weights)
-    fill = converted(fill_element(cval, pixels.dtype), working)
-    threads = resolve_workers(workers)
-    try:
-        leading = np.broadcast_shapes(pixels.shape[:-2], weights.shape[:-2])
-    except ValueError:
-        raise ValueError(
-            f"image and kernel must broadcast over their leading axes, got shapes {pixels.shape} and {weights.shape}"
-        ) from None
+    loop = _loop_dtype(function.loop((pixels.dtype, weights.dtype))[-1], wanted.dtype)
+    working = _working_dtype(loop, pixels.dtype, _magnitude(weights, 2), "kernel")
+    fill = converted(fill_element(geometry.cval, pixels.dtype), working)
+    threads = resolve_workers(wanted.workers)
+    leading = _broadcast(pixels, weights, names="image and kernel")
     bank = np.broadcast_to(converted(weights, working), leading + weights.shape[-2:])
 
     def compute(target: Array) -> None:
         stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
         _core.correlate(stack, bank, windows_last(target, places), window, fill, threads)
 
-    result = loop if dtype is None else result_dtype(dtype, NUMBERS, "correlate")
+    result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
     shape = result_shape(leading, extents, places)
-    return deliver(
-        compute, Delivery(shape, loop, result, single_out(out), casting, (pixels, weights), threads, rounds=True)
+    inputs = (pixels, weights)
+    return deliver(compute, Delivery(shape, loop, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
+
+
+class SeparableWindows(NamedTuple):
+    """The windows of the two steps, and the extents of the result."""
+
+    along_rows: _core.Window
+    along_columns: _core.Window
+    all_taps: _core.Window  # of a row that is as long as its kernel
+    extents: Pair
+    modes: tuple[str, str]
+
+
+def _separable_windows(pixels: Array, height: int, width: int, geometry: Geometry) -> SeparableWindows:
+    """Return a window of one row for the image, and one of one column for what it gives."""
+    stride, dilation, padding, mode, _, origin = geometry
+    _, extents = window_plan(
+        pixels,
+        (height, width),
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        mode=mode,
+        origin=origin,
+        name="column and row",
     )
+    down, across = pair(stride, "stride")
+    rows_apart, columns_apart = pair(dilation, "dilation")
+    around = pads(padding, (height, width), (rows_apart, columns_apart), pair(origin, "origin"))
+    modes = mode_pair(mode)
+    along_rows = _core.Window((1, width), (1, across), (1, columns_apart), (0, around[1][0]), modes)
+    along_columns = _core.Window((height, 1), (down, 1), (rows_apart, 1), (around[0][0], 0), modes)
+    all_taps = _core.Window((1, width), (1, 1), (1, 1), (0, 0), modes)
+    return SeparableWindows(along_rows, along_columns, all_taps, extents, modes)
 
 
-def _loop_dtype(image: Dtype, kernel: Dtype, dtype: DTypeLike | None) -> Dtype:
+class Part(NamedTuple):
+    """Planes above and below which the same value stands, and the first of them."""
+
+    planes: Any
+    row: Any
+
+
+def _parts_with_one_fill(across: Array, leading: tuple[int, ...], windows: SeparableWindows, fill: Array) -> list[Part]:
+    if windows.modes[0] != "constant" or not fill.any() or across.size == across.shape[-1]:
+        return [Part((...,), (0,) * len(leading))]
+    return [Part(place, place) for place in np.ndindex(*leading)]
+
+
+def _loop_dtype(own: Dtype, dtype: DTypeLike | None) -> Dtype:
     """Return the dtype of the sums: `dtype` if there is a loop for it and it is wider than their own."""
-    own = correlate.loop((image, kernel))[-1]
     if dtype is None:
         return own
     wanted = np.dtype(dtype).newbyteorder("=")
@@ -166,23 +428,555 @@ def _loop_dtype(image: Dtype, kernel: Dtype, dtype: DTypeLike | None) -> Dtype:
     return wanted if np.can_cast(own, wanted, "safe") and wanted.char in _SUM_TYPES else own
 
 
-def _working_dtype(loop: Dtype, image: Dtype, weights: Array) -> Dtype:
-    """Return the dtype to compute in: int32 for integers whose sums fit, float32 for float16."""
+def _working_dtype(loop: Dtype, image: Dtype, magnitude: float, name: str, offset: float = 0.0) -> Dtype:
+    """Return the dtype to compute in: int32 for integers whose sums fit, float32 for float16.
+
+    `magnitude` is the sum of the magnitudes of the weights, the largest one where there are several kernels; `offset`
+    that of what is added to the sums.
+    """
     if loop.kind == "f":
         return np.dtype(np.float32) if loop == np.float16 else loop
-    fits = image.itemsize <= 2 and _largest_sum(image, weights) < 2**31
+    limits = np.iinfo(image)
+    largest = int(magnitude) * max(-int(limits.min), int(limits.max)) + int(offset)
+    fits = image.itemsize <= 2 and largest < 2**31
     if loop == _INT32 and not fits:
         raise ValueError(
-            "kernel must keep sum(abs(kernel)) times the image's largest magnitude below 2**31, "
-            f"got {_largest_sum(image, weights)}; dtype=numpy.int64 computes it"
+            f"{name} must keep sum(abs({name})) times the image's largest magnitude below 2**31, "
+            f"got {largest}; dtype=numpy.int64 computes it"
         )
     return _INT32 if fits else _INT64
 
 
-def _largest_sum(image: Dtype, weights: Array) -> int:
-    """Return the largest magnitude that a sum can have."""
-    limits = np.iinfo(image)
-    if weights.size == 0:
-        return 0
-    magnitudes = np.abs(weights.astype(np.float64)).sum(axis=(-2, -1))
-    return int(magnitudes.max()) * max(-int(limits.min), int(limits.max))
+def _magnitude(weights: Array, count: int) -> float:
+    """Return the largest sum of magnitudes over the last `count` axes; 0 for floats, which have no bound."""
+    if weights.size == 0 or weights.dtype.kind == "f":
+        return 0.0
+    axes = tuple(range(-count, 0))
+    return float(np.abs(weights.astype(np.float64)).sum(axis=axes).max())
+
+
+# Convolution as neural networks learn it
+
+
+class Layer(NamedTuple):
+    """The geometry of a convolution over channels."""
+
+    sizes: Pair
+    strides: Pair
+    dilations: Pair
+    around: Pairs
+    groups: int
+
+    def outputs(self, extent: Pair, name: str) -> Pair:
+        """Return the extents of the forward result for images of `extent`."""
+        rows, columns = (
+            outputs_along(axis, pixels, self.around[axis], size, stride, dilation, name)
+            for axis, (pixels, size, stride, dilation) in enumerate(
+                zip(extent, self.sizes, self.strides, self.dilations, strict=True)
+            )
+        )
+        return rows, columns
+
+    def window(self) -> _core.Window:
+        """Return the window of the forward direction."""
+        before = (self.around[0][0], self.around[1][0])
+        return _core.Window(self.sizes, self.strides, self.dilations, before, ("constant", "constant"))
+
+
+def _layer(shape: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: Any, name: str) -> Layer:
+    """Return the geometry for weights of `shape`."""
+    height, width = shape[-2:]
+    strides, dilations = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
+    check_taps((height, width), shape, name)
+    reach = max(d * (k - 1) + 1 for k, d in zip((height, width), dilations, strict=True))
+    if reach > LARGEST:
+        raise ValueError(
+            f"{name} and dilation must keep the window within {LARGEST} pixels, got shape {shape} and {dilation!r}"
+        )
+    if isinstance(groups, (bool, np.bool_)) or not hasattr(groups, "__index__"):
+        raise TypeError(f"groups must be an int, got {groups!r}")
+    number = int(groups)
+    if number < 1:
+        raise ValueError(f"groups must be at least 1, got {groups}")
+    if shape[0] % number != 0:
+        raise ValueError(f"groups must divide the {shape[0]} channels that {name} comes first with, got {groups}")
+    return Layer((height, width), strides, dilations, pads(padding, (height, width), dilations, (0, 0)), number)
+
+
+def _weights(weight: ArrayLike, name: str = "weight") -> Array:
+    weights = as_array(weight, name)
+    if weights.ndim != 4 or 0 in weights.shape[-2:]:
+        raise ValueError(f"{name} must have shape (channels, channels, kernel height, width), got {weights.shape}")
+    return weights
+
+
+def _check_channels(found: int, wanted: int, name: str, weights: tuple[int, ...], groups: int) -> None:
+    if found != wanted:
+        raise ValueError(
+            f"{name} must have {wanted} channels for weights of shape {weights} and groups={groups}, got {found}"
+        )
+
+
+def _bias(bias: ArrayLike, channels: int, loop: Dtype) -> Array:
+    """Return the bias as an array if it fits."""
+    values = as_array(bias, "bias")
+    if values.shape != (channels,):
+        raise ValueError(f"bias must have shape ({channels},), one number per output channel, got {values.shape}")
+    if not np.can_cast(values.dtype, loop, "same_kind"):
+        raise TypeError(f"bias must be cast to {loop} by casting='same_kind', got dtype {values.dtype}")
+    return values
+
+
+@kernel_function("(c,h,w),(o,d,k,l)->(o,p,q)", CONVOLUTION)
+def conv2d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    *,
+    bias: ArrayLike | None = None,
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Convolve images of several channels with learned weights, as neural networks do.
+
+    ``out[o, y, x] = bias[o] + sum(weight[o, c, i, j] * x[c, y * stride + i * dilation - top, ...])`` over the channels
+    c of o's group and the taps i and j; the weights are not turned round.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., C, H, W)
+        The images; all axes before the channels loop.
+    weight : array_like, shape (O, C / groups, K, L)
+        The weights.
+    bias : array_like, shape (O,), optional
+        What is added to every pixel of an output channel.
+    stride : int or pair of ints, default 1
+        Pixels that the window moves from one output to the next.
+    {{zero_padding}}
+    {{dilation}}
+    {{groups}}
+    {{out}}
+    {{channel_axes}}
+    dtype : dtype, optional
+        The dtype of the result. A wider one is computed in; results that a narrower one cannot hold are rounded half to
+        even and saturated.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., O, P, Q)
+        The sums: ``P = (H + top + bottom - dilation * (K - 1) - 1) // stride + 1``; Q likewise.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    The bias takes part in the last dtype and does not choose it. No buffer grows with the size of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> x = np.arange(8.0).reshape(2, 2, 2)
+    >>> ik.conv2d(x, np.ones((1, 2, 2, 2)), bias=[0.5])
+    array([[[28.5]]])
+    """
+    images, places = as_image(x, axes, "x", 3)
+    weights = _weights(weight)
+    layer = _layer(weights.shape, stride, padding, dilation, groups, "weight")
+    _check_channels(images.shape[-3], weights.shape[1] * layer.groups, "x", weights.shape, layer.groups)
+    extents = layer.outputs(images.shape[-2:], "weight")
+    loop = _loop_dtype(conv2d.loop((images.dtype, weights.dtype))[-1], dtype)
+    working, start = _arithmetic(loop, images.dtype, _magnitude(weights, 3), bias, weights.shape[0])
+    bank = converted(weights, working)
+    window = layer.window()
+    threads = resolve_workers(workers)
+
+    def compute(target: Array) -> None:
+        _core.conv2d(images, bank, start, windows_last(target, places), window, layer.groups, threads)
+
+    result = loop if dtype is None else result_dtype(dtype, NUMBERS, "conv2d")
+    shape = result_shape(images.shape[:-3], (weights.shape[0], *extents), places)
+    inputs = (images, weights)
+    return deliver(compute, Delivery(shape, loop, result, single_out(out), casting, inputs, threads, rounds=True))
+
+
+def _arithmetic(
+    loop: Dtype, image: Dtype, magnitude: float, bias: ArrayLike | None, channels: int
+) -> tuple[Dtype, Array | None]:
+    """Return the dtype to compute in and the bias in it; `magnitude` is that of the weights of an output."""
+    if bias is None:
+        return _working_dtype(loop, image, magnitude, "weight"), None
+    values = _bias(bias, channels, loop)
+    working = _working_dtype(loop, image, magnitude, "weight", _magnitude(values[:, None], 1))
+    return working, np.ascontiguousarray(converted(values[None], working)[0])
+
+
+def _shape(value: Any, name: str, count: int | None = None) -> tuple[int, ...]:
+    """Return a whole shape, of `count` axes unless that is None."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name} must be a shape, a tuple of ints, got {value!r}")
+    shape = ints(value, len(value) if count is None else count, f"{name} must be a shape, a tuple of ints")
+    if any(extent < 0 for extent in shape):
+        raise ValueError(f"{name} must hold no negative extents, got {value!r}")
+    return shape
+
+
+def _places_last(shape: tuple[int, ...], places: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that `windows_last` gives an array."""
+    at = [axis + len(shape) for axis in places]
+    return tuple(extent for axis, extent in enumerate(shape) if axis not in at) + tuple(shape[axis] for axis in at)
+
+
+@kernel_function("(o,p,q),(o,d,k,l)->(c,h,w)", CONVOLUTION_BACKWARD)
+def conv2d_backward_input(
+    grad: ArrayLike,
+    weight: ArrayLike,
+    input_shape: Sequence[int],
+    *,
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Give the gradient of `conv2d` with respect to its images.
+
+    Parameters
+    ----------
+    grad : array_like, shape (..., O, P, Q)
+        The gradient with respect to the result of `conv2d`.
+    weight : array_like, shape (O, C / groups, K, L)
+        The weights.
+    input_shape : tuple of ints
+        The whole shape of the images, ``x.shape``.
+    stride : int or pair of ints, default 1
+        Pixels that the window moves from one output to the next.
+    {{zero_padding}}
+    {{dilation}}
+    {{groups}}
+    {{out}}
+    {{channel_axes}}
+    dtype : dtype, optional
+        The dtype of the result, the gradient's by default.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray of shape `input_shape`
+        The gradient.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    Pixels of one place within the stride see the same taps: they are computed together, as a convolution of the
+    gradient with those taps, and no zeros are multiplied.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> ik.conv2d_backward_input(np.ones((1, 1, 1)), np.arange(4.0).reshape(1, 1, 2, 2), (1, 2, 2))
+    array([[[0., 1.],
+            [2., 3.]]])
+    """
+    gradient, places = as_image(grad, axes, "grad", 3)
+    weights = _weights(weight)
+    layer = _layer(weights.shape, stride, padding, dilation, groups, "weight")
+    _check_channels(gradient.shape[-3], weights.shape[0], "grad", weights.shape, layer.groups)
+    shape = _shape(input_shape, "input_shape", gradient.ndim)
+    last = shape if places is None else _places_last(shape, places)
+    _check_channels(last[-3], weights.shape[1] * layer.groups, "input_shape", weights.shape, layer.groups)
+    _check_gradient(gradient, last, layer, "input_shape")
+    loop = conv2d_backward_input.loop((gradient.dtype, weights.dtype))
+    wanted = Result(single_out(out), dtype, casting, workers)
+
+    def compute(target: Array, working: Dtype, threads: int) -> None:
+        _transposed(gradient, converted(weights, working), None, windows_last(target, places), layer, threads)
+
+    return _backward(conv2d_backward_input, loop, shape, (gradient, weights), wanted, compute)
+
+
+def _check_gradient(gradient: Array, images: tuple[int, ...], layer: Layer, name: str) -> None:
+    """Raise unless `gradient` has the shape of the forward result for `images`, but for its channels."""
+    extents = layer.outputs((images[-2], images[-1]), "weight")
+    if gradient.shape[-2:] != extents or gradient.shape[:-3] != images[:-3]:
+        raise ValueError(
+            f"grad must have the shape of the result, {(*images[:-3], gradient.shape[-3], *extents)} for "
+            f"{name} {images}, got {gradient.shape}"
+        )
+
+
+def _backward(
+    function: KernelFunction[Any, Any],
+    loop: tuple[Dtype, ...],
+    shape: tuple[int, ...],
+    inputs: tuple[Array, Array],
+    wanted: Result,
+    compute: Callable[[Array, Dtype, int], None],
+) -> Array:
+    """Deliver a gradient: computed in the widest dtype of the inputs and of the result, at least in float32."""
+    result = loop[-1] if wanted.dtype is None else result_dtype(wanted.dtype, FLOATS, function.__name__)
+    working = np.result_type(*loop, result, np.float32)
+    threads = resolve_workers(wanted.workers)
+    delivery = Delivery(shape, loop[-1], result, wanted.out, wanted.casting, inputs, threads, rounds=True)
+    return deliver(lambda target: compute(target, working, threads), delivery)
+
+
+class Phase(NamedTuple):
+    """Pixels ``first, first + stride, ...`` along an axis, and the taps that reach them."""
+
+    pixels: slice
+    taps: slice
+    dilation: int
+    before: int
+
+
+def _phases(extent: int, size: int, stride: int, dilation: int, before: int) -> Iterator[Phase]:
+    """Yield the phases of an axis that some tap reaches.
+
+    Tap i of output p lies at pixel ``p * stride + i * dilation - before``. Seen from pixel ``first + stride * t`` these
+    are the outputs ``t + (first + before - i * dilation) / stride`` for every tap i that makes this a whole number.
+    """
+    step = stride // math.gcd(stride, dilation)
+    for tap in range(min(size, step)):
+        first = (tap * dilation - before) % stride
+        if first < extent:
+            # From the last tap, which reaches the earliest output, back to the first.
+            last = tap + (size - 1 - tap) // step * step
+            earliest = (first + before - last * dilation) // stride
+            yield Phase(slice(first, None, stride), slice(last, None, -step), dilation * step // stride, -earliest)
+
+
+def _transposed(x: Array, weights: Array, bias: Array | None, target: Array, layer: Layer, threads: int) -> None:
+    """Write what `weights`, laid out as for `conv2d`, send back from its outputs `x` to its images `target`."""
+    groups = layer.groups
+    outputs, channels, height, width = weights.shape
+    # As weights of the way back: its outputs are the channels of the images.
+    turned = weights.reshape(groups, outputs // groups, channels, height, width).swapaxes(1, 2)
+    rows, columns = (
+        list(_phases(target.shape[axis - 2], layer.sizes[axis], layer.strides[axis], layer.dilations[axis], around[0]))
+        for axis, around in enumerate(layer.around)
+    )
+    if len(rows) < min(layer.strides[0], target.shape[-2]) or len(columns) < min(layer.strides[1], target.shape[-1]):
+        target[...] = 0 if bias is None else converted(bias[None], target.dtype.newbyteorder("="))[0, :, None, None]
+    for row in rows:
+        for column in columns:
+            taps = turned[..., row.taps, column.taps].reshape(
+                groups * channels,
+                outputs // groups,
+                *(len(range(*part.indices(extent))) for part, extent in ((row.taps, height), (column.taps, width))),
+            )
+            window = _core.Window(
+                taps.shape[-2:],
+                (1, 1),
+                (row.dilation, column.dilation),
+                (row.before, column.before),
+                ("constant", "constant"),
+            )
+            part = target[..., row.pixels, column.pixels]
+            _core.conv2d(x, taps, bias, part, window, groups, threads)
+
+
+@kernel_function("(o,p,q),(c,h,w)->(o,d,k,l)", CONVOLUTION_BACKWARD)
+def conv2d_backward_weight(
+    grad: ArrayLike,
+    x: ArrayLike,
+    weight_shape: Sequence[int],
+    *,
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Give the gradient of `conv2d` with respect to its weights, summed over all images.
+
+    Parameters
+    ----------
+    grad : array_like, shape (..., O, P, Q)
+        The gradient with respect to the result of `conv2d`.
+    x : array_like, shape (..., C, H, W)
+        The images.
+    weight_shape : tuple of four ints
+        The whole shape of the weights, ``weight.shape``.
+    stride : int or pair of ints, default 1
+        Pixels that the window moves from one output to the next.
+    {{zero_padding}}
+    {{dilation}}
+    {{groups}}
+    {{out}}
+    {{channel_axes}}
+    dtype : dtype, optional
+        The dtype of the result, the gradient's by default.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray of shape `weight_shape`
+        The gradient. That of the bias is ``grad.sum(axis=(..., -2, -1))``.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    Rows are multiplied in that dtype and added up in float64, in an order that the shapes alone decide.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> ik.conv2d_backward_weight(np.ones((1, 1, 2)), np.arange(3.0).reshape(1, 1, 3), (1, 1, 1, 2))
+    array([[[[1., 3.]]]])
+    """
+    gradient, _ = as_image(grad, axes, "grad", 3)
+    images, _ = as_image(x, axes, "x", 3)
+    shape = _shape(weight_shape, "weight_shape", 4)
+    if 0 in shape[-2:]:
+        raise ValueError(f"weight_shape must hold a kernel that is not empty, got {weight_shape!r}")
+    layer = _layer(shape, stride, padding, dilation, groups, "weight_shape")
+    _check_channels(images.shape[-3], shape[1] * layer.groups, "x", shape, layer.groups)
+    _check_channels(gradient.shape[-3], shape[0], "grad", shape, layer.groups)
+    _check_gradient(gradient, images.shape, layer, "images of shape")
+    loop = conv2d_backward_weight.loop((gradient.dtype, images.dtype))
+    wanted = Result(single_out(out), dtype, casting, workers)
+
+    def compute(target: Array, working: Dtype, threads: int) -> None:
+        wide = converted(gradient, working, threads)
+        _core.conv2d_backward_weight(wide, images, target, layer.window(), layer.groups, threads)
+
+    return _backward(conv2d_backward_weight, loop, shape, (gradient, images), wanted, compute)
+
+
+@kernel_function("(c,h,w),(c,d,k,l)->(o,p,q)", CONVOLUTION)
+def conv_transpose2d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    *,
+    bias: ArrayLike | None = None,
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    output_padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Convolve transposed: every pixel of the images is spread over a window of the result.
+
+    This is the gradient of `conv2d` with respect to its images, used forward, for instance to enlarge images.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., C, H, W)
+        The images; all axes before the channels loop.
+    weight : array_like, shape (C, O / groups, K, L)
+        The weights, as those of the `conv2d` whose way back this is.
+    bias : array_like, shape (O,), optional
+        What is added to every pixel of an output channel.
+    stride : int or pair of ints, default 1
+        Pixels of the result from the window of one pixel to that of the next.
+    padding : int, pair of ints, pair of pairs, "same" or "valid", default 0
+        Pixels that are cut off the result: what the `conv2d` padded.
+    output_padding : int or pair of ints, default 0
+        Pixels that are added to the result at the bottom and on the right; less than the stride or the dilation.
+    {{dilation}}
+    {{groups}}
+    {{out}}
+    {{channel_axes}}
+    dtype : dtype, optional
+        The dtype of the result. A wider one is computed in; results that a narrower one cannot hold are rounded half to
+        even and saturated.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., O, P, Q)
+        ``P = (H - 1) * stride - top - bottom + dilation * (K - 1) + 1 + output_padding``; Q likewise.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> ik.conv_transpose2d(np.array([[[1.0, 2.0]]]), np.ones((1, 1, 1, 2)), stride=(1, 2))
+    array([[[1., 1., 2., 2.]]])
+    """
+    images, places = as_image(x, axes, "x", 3)
+    weights = _weights(weight)
+    layer = _layer(weights.shape, stride, padding, dilation, groups, "weight")
+    _check_channels(images.shape[-3], weights.shape[0], "x", weights.shape, layer.groups)
+    channels = weights.shape[1] * layer.groups
+    extents = _transposed_extents(images.shape[-2:], layer, padding, output_padding)
+    loop = _loop_dtype(conv_transpose2d.loop((images.dtype, weights.dtype))[-1], dtype)
+    # Each output sums over the inputs of its group.
+    magnitude = _magnitude(weights.reshape(layer.groups, -1, *weights.shape[1:]).swapaxes(1, 2), 3)
+    working, start = _arithmetic(loop, images.dtype, magnitude, bias, channels)
+    bank = converted(weights, working)
+    threads = resolve_workers(workers)
+
+    def compute(target: Array) -> None:
+        _transposed(images, bank, start, windows_last(target, places), layer, threads)
+
+    result = loop if dtype is None else result_dtype(dtype, NUMBERS, "conv_transpose2d")
+    shape = result_shape(images.shape[:-3], (channels, *extents), places)
+    inputs = (images, weights)
+    return deliver(compute, Delivery(shape, loop, result, single_out(out), casting, inputs, threads, rounds=True))
+
+
+def _transposed_extents(extent: Pair, layer: Layer, padding: Any, output_padding: Any) -> Pair:
+    added = pair(output_padding, "output_padding", 0)
+    outputs = []
+    for axis, pixels in enumerate(extent):
+        size, stride, dilation = layer.sizes[axis], layer.strides[axis], layer.dilations[axis]
+        if added[axis] >= max(stride, dilation):
+            raise ValueError(
+                f"output_padding must be less than stride or dilation, got {output_padding!r} for "
+                f"stride {stride} and dilation {dilation}"
+            )
+        if pixels == 0:
+            raise ValueError(f"x must have pixels along window axis {axis}, got shape (..., {extent[0]}, {extent[1]})")
+        count = (pixels - 1) * stride - sum(layer.around[axis]) + dilation * (size - 1) + 1 + added[axis]
+        if count < 1:
+            raise ValueError(
+                f"padding must leave a pixel of the result along window axis {axis}, got {padding!r} with {count} left"
+            )
+        outputs.append(count)
+    return outputs[0], outputs[1]

@@ -1,22 +1,26 @@
-"""Max pooling with the positions of the maxima, and its gradient."""
+"""Pooling: maxima with their positions, averages, adaptive windows, and the ways back."""
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from imkernels import _core
 from imkernels._arguments import (
+    LARGEST,
     Array,
     Axes,
     Casting,
     Delivery,
-    Dtype,
     IntOrPair,
     Padding,
     Pair,
+    Pairs,
+    Places,
+    Result,
     as_array,
     as_image,
     check_taps,
@@ -32,13 +36,103 @@ from imkernels._arguments import (
     single_out,
     windows_last,
 )
-from imkernels._ufunc import ALL, INTP, NUMBERS, kernel_function, refuse_bool
+from imkernels._dtypes import (
+    ALL,
+    FLOATS,
+    INTP,
+    MAXIMUM_BACKWARD,
+    MAXIMUM_WITH_POSITION,
+    MEAN,
+    MEAN_BACKWARD,
+    NUMBERS,
+    ORDER,
+    UNPOOL,
+    Dtype,
+    refuse_bool,
+)
+from imkernels._ufunc import kernel_function
 from imkernels.settings import resolve_workers
 
-_INTP = np.dtype(np.intp)
+_INTP = np.dtype(INTP)
+
+OutputSize = int | Sequence[int | None] | None
 
 
-@kernel_function("(h,w)->(p,q),(p,q)", [f"{kind}->{kind}{INTP}" for kind in ALL])
+class Pooling(NamedTuple):
+    """The geometry of pooling windows of one size."""
+
+    window: _core.Window
+    outputs: Pair
+    around: Pairs
+
+
+# Maxima
+
+
+@kernel_function("(h,w)->(p,q)", ORDER)
+def max_pool(
+    image: ArrayLike,
+    size: IntOrPair,
+    *,
+    stride: IntOrPair | None = None,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Take the maximum of every window.
+
+    Parameters
+    ----------
+    {{image}}
+    {{window_size}}
+    {{pool_stride}}
+    {{pool_padding}}
+    {{dilation}}
+    {{ceil_mode}}
+    {{out}}
+    {{axes}}
+    {{same_dtype}}
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., P, Q)
+        The maxima, ``P = (H + top + bottom - dilation * (K - 1) - 1) // stride + 1``, in ceil mode rounded up. A NaN
+        counts as a maximum.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    A window without a single tap on the image has no maximum: shapes that lead to one are a ValueError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> image = np.array([[1, 2, 5, 3], [7, 0, 5, 4]], dtype=np.uint8)
+    >>> ik.max_pool(image, size=2)
+    array([[7, 5]], dtype=uint8)
+    """
+    pixels, places = as_image(image, axes, "image")
+    pooling = _pool_plan(pixels, size, stride, dilation, padding, ceil_mode)
+
+    def compute(target: Array, threads: int) -> None:
+        _core.max_pool(pixels, windows_last(target, places), None, pooling.window, threads)
+
+    return _maxima("max_pool", pixels, places, pooling.outputs, compute, Result(out, dtype, casting, workers))
+
+
+@kernel_function("(h,w)->(p,q),(p,q)", MAXIMUM_WITH_POSITION)
 def max_pool_with_argmax(
     image: ArrayLike,
     size: IntOrPair,
@@ -59,18 +153,11 @@ def max_pool_with_argmax(
     ----------
     {{image}}
     {{window_size}}
-    stride : int or pair of ints, optional
-        Pixels that the window moves from one output to the next; by default its size.
-    padding : int, pair of ints, pair of pairs, "same" or "valid", default 0
-        Pixels around the image that have no value and never are a maximum: an int on every side, ``(rows, columns)`` on
-        both sides of an axis, ``((top, bottom), (left, right))`` literally.
-    dilation : int or pair of ints, default 1
-        Pixels from one tap of the window to the next.
-    ceil_mode : bool, default False
-        Keep a last window that the padded image does not fill, if it starts in the image or in the padding before it.
-    out : tuple of two ndarrays, optional
-        Where values and positions go; None leaves one to be made. They are returned. They may overlap the image, not
-        each other.
+    {{pool_stride}}
+    {{pool_padding}}
+    {{dilation}}
+    {{ceil_mode}}
+    {{values_and_argmax}}
     {{axes}}
     dtype : dtype, optional
         The dtype of the values, the image's by default. Values that a narrower one cannot hold are rounded half to even
@@ -92,6 +179,8 @@ def max_pool_with_argmax(
 
     Notes
     -----
+    {{dtypes}}
+
     A window without a single tap on the image has no maximum: shapes that lead to one are a ValueError.
 
     Examples
@@ -106,41 +195,180 @@ def max_pool_with_argmax(
     array([[4, 2]])
     """
     pixels, places = as_image(image, axes, "image")
-    if out is not None and not isinstance(out, tuple):
-        raise TypeError(f"out must be a tuple of two arrays, for values and argmax, got {type(out).__name__}")
-    if out is not None and len(out) != 2:
-        raise ValueError(f"out must be a tuple of two arrays, for values and argmax, got {len(out)} of them")
-    values_out, argmax_out = (None, None) if out is None else out
-    window, extents = _pool_plan(pixels, size, stride, dilation, padding, ceil_mode)
-    native = pixels.dtype.newbyteorder("=")
-    allowed = ALL if native.kind == "b" else NUMBERS
-    result = native if dtype is None else result_dtype(dtype, allowed, "max_pool_with_argmax")
-    threads = resolve_workers(workers)
+    outs = _two_outs(out)
+    pooling = _pool_plan(pixels, size, stride, dilation, padding, ceil_mode)
+
+    def compute(values: Array, argmax: Array, threads: int) -> None:
+        _core.max_pool(pixels, windows_last(values, places), windows_last(argmax, places), pooling.window, threads)
+
+    wanted = Result(outs, dtype, casting, workers)
+    return _maxima_with_positions("max_pool_with_argmax", pixels, places, pooling.outputs, compute, wanted)
+
+
+@kernel_function("(h,w)->(p,q)", ORDER)
+def adaptive_max_pool(
+    image: ArrayLike,
+    output_size: OutputSize,
+    *,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Take the maxima of windows that share the image out.
+
+    Parameters
+    ----------
+    {{image}}
+    {{output_size}}
+    {{out}}
+    {{axes}}
+    {{same_dtype}}
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., P, Q)
+        The maxima. Window i along an axis of H pixels is ``floor(i * H / P) : ceil((i + 1) * H / P)``.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> ik.adaptive_max_pool(np.arange(15).reshape(3, 5), (1, 2))
+    array([[12, 14]])
+    """
+    pixels, places = as_image(image, axes, "image")
+    extents = _output_extents(output_size, pixels.shape)
+
+    def compute(target: Array, threads: int) -> None:
+        _core.adaptive_max_pool(pixels, windows_last(target, places), None, threads)
+
+    return _maxima("adaptive_max_pool", pixels, places, extents, compute, Result(out, dtype, casting, workers))
+
+
+@kernel_function("(h,w)->(p,q),(p,q)", MAXIMUM_WITH_POSITION)
+def adaptive_max_pool_with_argmax(
+    image: ArrayLike,
+    output_size: OutputSize,
+    *,
+    out: tuple[Array | None, Array | None] | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> tuple[Array, Array]:
+    """Take the maxima of windows that share the image out, and where they were found.
+
+    Parameters
+    ----------
+    {{image}}
+    {{output_size}}
+    {{values_and_argmax}}
+    {{axes}}
+    dtype : dtype, optional
+        The dtype of the values, the image's by default. Values that a narrower one cannot hold are rounded half to even
+        and saturated.
+    {{casting}}
+
+    Returns
+    -------
+    values : ndarray, shape (..., P, Q)
+        The maxima. Window i along an axis of H pixels is ``floor(i * H / P) : ceil((i + 1) * H / P)``.
+    argmax : ndarray of intp, shape (..., P, Q)
+        Where they lie: ``row * W + column``. On ties (the two zeros tie) the first in row-major order, and the first
+        NaN.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    The way back is `max_pool_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> values, argmax = ik.adaptive_max_pool_with_argmax(np.array([[3, 1, 4, 1, 5]]), (1, 2))
+    >>> values
+    array([[4, 5]])
+    >>> argmax
+    array([[2, 4]])
+    """
+    pixels, places = as_image(image, axes, "image")
+    outs = _two_outs(out)
+    extents = _output_extents(output_size, pixels.shape)
+
+    def compute(values: Array, argmax: Array, threads: int) -> None:
+        _core.adaptive_max_pool(pixels, windows_last(values, places), windows_last(argmax, places), threads)
+
+    wanted = Result(outs, dtype, casting, workers)
+    return _maxima_with_positions("adaptive_max_pool_with_argmax", pixels, places, extents, compute, wanted)
+
+
+def _maxima(
+    name: str, pixels: Array, places: Places, extents: Pair, compute: Callable[[Array, int], None], wanted: Result
+) -> Array:
+    native, result = _maxima_dtypes(name, pixels, wanted.dtype)
+    threads = resolve_workers(wanted.workers)
     shape = result_shape(pixels.shape[:-2], extents, places)
-    values = Delivery(shape, native, result, values_out, casting, (pixels,), threads, name="out[0]")
-    argmax = Delivery(shape, _INTP, _INTP, argmax_out, casting, (pixels,), threads, native=True, name="out[1]")
-    if values_out is not None and argmax_out is not None and shares_memory(values_out, (argmax_out,)):
+    out = single_out(wanted.out)
+    delivery = Delivery(shape, native, result, out, wanted.casting, (pixels,), threads)
+    return deliver(lambda target: compute(target, threads), delivery)
+
+
+def _maxima_with_positions(
+    name: str,
+    pixels: Array,
+    places: Places,
+    extents: Pair,
+    compute: Callable[[Array, Array, int], None],
+    wanted: Result,
+) -> tuple[Array, Array]:
+    native, result = _maxima_dtypes(name, pixels, wanted.dtype)
+    threads = resolve_workers(wanted.workers)
+    shape = result_shape(pixels.shape[:-2], extents, places)
+    outs, casting = wanted.out, wanted.casting
+    values = Delivery(shape, native, result, outs[0], casting, (pixels,), threads, name="out[0]")
+    argmax = Delivery(shape, _INTP, _INTP, outs[1], casting, (pixels,), threads, native=True, name="out[1]")
+    if outs[0] is not None and outs[1] is not None and shares_memory(outs[0], (outs[1],)):
         raise ValueError("out must be two arrays that do not overlap each other")
     if values.work.size > 0:
-        _core.max_pool_with_argmax(
-            pixels,
-            windows_last(values.work, places),
-            windows_last(argmax.work, places),
-            window,
-            threads,
-        )
+        compute(values.work, argmax.work, threads)
     return values.finish(), argmax.finish()
 
 
-def _backward_operands(inputs: tuple[Dtype, ...]) -> tuple[Dtype, ...]:
-    grad, argmax = inputs
-    refuse_bool("grad", grad)
-    if argmax.kind not in "iu":
-        raise TypeError(f"argmax must hold integers, got dtype {argmax}")
-    return grad, _INTP  # indices of any width are read
+def _maxima_dtypes(name: str, pixels: Array, dtype: DTypeLike | None) -> tuple[Dtype, Dtype]:
+    """Return the dtype of the maxima and that of the result."""
+    native = pixels.dtype.newbyteorder("=")
+    allowed = ALL if native.kind == "b" else NUMBERS
+    return native, native if dtype is None else result_dtype(dtype, allowed, name)
 
 
-@kernel_function("(p,q),(p,q)->(h,w)", [f"{kind}{INTP}->{kind}" for kind in NUMBERS], _backward_operands)
+def _two_outs(out: Any) -> tuple[Any, Any]:
+    if out is None:
+        return None, None
+    if not isinstance(out, tuple):
+        raise TypeError(f"out must be a tuple of two arrays, for values and argmax, got {type(out).__name__}")
+    if len(out) != 2:
+        raise ValueError(f"out must be a tuple of two arrays, for values and argmax, got {len(out)} of them")
+    return out
+
+
+@kernel_function("(p,q),(p,q)->(h,w)", MAXIMUM_BACKWARD)
 def max_pool_backward(
     grad: ArrayLike,
     argmax: ArrayLike,
@@ -159,7 +387,8 @@ def max_pool_backward(
     grad : array_like, shape (..., P, Q)
         The gradient with respect to the pooled values.
     argmax : array_like of ints, shape (..., P, Q)
-        The positions that `max_pool_with_argmax` returned. They are not trusted: one outside the plane is a ValueError.
+        The positions that `max_pool_with_argmax` or `adaptive_max_pool_with_argmax` returned. They are not trusted: one
+        outside the plane is a ValueError.
     shape : pair of ints
         ``(H, W)`` of the image that was pooled.
     {{out}}
@@ -181,7 +410,9 @@ def max_pool_backward(
 
     Notes
     -----
-    float16 adds up in float32 and is rounded once; integers wrap around as NumPy's sums do. Planes are independent and
+    {{dtypes}}
+
+    Planes are independent and
     are what threads share out.
 
     Examples
@@ -192,20 +423,8 @@ def max_pool_backward(
     array([[ 0.,  0., 20.,  0.],
            [10.,  0.,  0.,  0.]])
     """
-    given = as_array(grad, "grad")
-    positions = as_array(argmax, "argmax")
-    if given.shape != positions.shape:
-        raise ValueError(f"argmax must have the shape of grad, {given.shape}, got {positions.shape}")
-    _backward_operands((given.dtype, positions.dtype))
-    gradient, places = as_image(given, axes, "grad")
-    positions = windows_last(positions, places)
-    extents = pair(shape, "shape", 0) if isinstance(shape, (tuple, list)) else None
-    if extents is None:
-        raise TypeError(f"shape must be a pair of ints, (H, W) of the pooled image, got {shape!r}")
-    if positions.dtype.kind == "u" and positions.dtype.itemsize == 8:
-        _check_unsigned(positions, extents)
-    if gradient.size > 0 and 0 in extents:
-        raise ValueError(f"shape must have pixels for the {gradient.size} gradients, got {shape!r}")
+    gradient, positions, places, extents = _scattered(grad, argmax, shape, axes, "grad")
+    refuse_bool("grad", gradient.dtype)
     native = gradient.dtype.newbyteorder("=")
     result = native if dtype is None else result_dtype(dtype, NUMBERS, "max_pool_backward")
     summed = result if np.can_cast(native, result, "safe") else native
@@ -213,16 +432,101 @@ def max_pool_backward(
     threads = resolve_workers(workers)
 
     def compute(target: Array) -> None:
-        _core.max_pool_backward(
-            converted(gradient, summed, threads),
-            positions.astype(_INTP, copy=False),
-            windows_last(target, places),
-            threads,
-        )
+        _core.max_pool_backward(converted(gradient, summed, threads), positions, windows_last(target, places), threads)
 
     whole = result_shape(gradient.shape[:-2], extents, places)
     inputs = (gradient, positions)
     return deliver(compute, Delivery(whole, summed, result, single_out(out), casting, inputs, threads, native=True))
+
+
+@kernel_function("(p,q),(p,q)->(h,w)", UNPOOL)
+def max_unpool(
+    values: ArrayLike,
+    argmax: ArrayLike,
+    shape: Sequence[int],
+    *,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Put pooled values back where they came from, with zeros everywhere else.
+
+    Parameters
+    ----------
+    values : array_like, shape (..., P, Q)
+        The values, for instance those of `max_pool_with_argmax`.
+    argmax : array_like of ints, shape (..., P, Q)
+        Where each of them goes: ``row * W + column``. They are not trusted: one outside the plane is a ValueError.
+    shape : pair of ints
+        ``(H, W)`` of the result's planes.
+    {{out}}
+    axes : pair of ints, optional
+        The window axes of `values`, `argmax` and the result, ``(-2, -1)`` by default.
+    dtype : dtype, optional
+        The dtype of the result, that of the values by default. Values that a narrower one cannot hold are rounded half
+        to even and saturated.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., H, W)
+        The planes. Where positions repeat, the last value in row-major order stays.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> ik.max_unpool(np.array([[7, 5]]), np.array([[4, 2]]), shape=(2, 4))
+    array([[0, 0, 5, 0],
+           [7, 0, 0, 0]])
+    """
+    pooled, positions, places, extents = _scattered(values, argmax, shape, axes, "values")
+    native, result = _maxima_dtypes("max_unpool", pooled, dtype)
+    threads = resolve_workers(workers)
+
+    def compute(target: Array) -> None:
+        _core.max_unpool(pooled, positions, windows_last(target, places), threads)
+
+    whole = result_shape(pooled.shape[:-2], extents, places)
+    inputs = (pooled, positions)
+    return deliver(compute, Delivery(whole, native, result, single_out(out), casting, inputs, threads))
+
+
+def _scattered(
+    values: ArrayLike, argmax: ArrayLike, shape: Any, axes: Axes, name: str
+) -> tuple[Array, Array, Places, Pair]:
+    """Return values and their positions with window axes last, those axes, and the extents of the result."""
+    given = as_array(values, name)
+    positions = as_array(argmax, "argmax")
+    if given.shape != positions.shape:
+        raise ValueError(f"argmax must have the shape of {name}, {given.shape}, got {positions.shape}")
+    if positions.dtype.kind not in "iu":
+        raise TypeError(f"argmax must hold integers, got dtype {positions.dtype}")
+    given, places = as_image(given, axes, name)
+    positions = windows_last(positions, places)
+    extents = _plane(shape)
+    if positions.dtype.kind == "u" and positions.dtype.itemsize == 8:
+        _check_unsigned(positions, extents)
+    if given.size > 0 and 0 in extents:
+        things = "gradients" if name == "grad" else name
+        raise ValueError(f"shape must have pixels for the {given.size} {things}, got {shape!r}")
+    return given, positions.astype(_INTP, copy=False), places, extents
+
+
+def _plane(shape: Any) -> Pair:
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"shape must be a pair of ints, (H, W) of the pooled image, got {shape!r}")
+    return pair(shape, "shape", 0)
 
 
 def _check_unsigned(positions: Array, extents: Pair) -> None:
@@ -233,10 +537,331 @@ def _check_unsigned(positions: Array, extents: Pair) -> None:
         )
 
 
-def _plan(
-    extent: Pair, size: Any, stride: Any, dilation: Any, padding: Any, ceil_mode: bool
-) -> tuple[_core.Window, Pair]:
-    """Return the geometry of a pooling window and the extents of the result."""
+# Averages
+
+
+@kernel_function("(h,w)->(p,q)", MEAN)
+def avg_pool(
+    image: ArrayLike,
+    size: IntOrPair,
+    *,
+    stride: IntOrPair | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Take the average of every window.
+
+    Parameters
+    ----------
+    {{image}}
+    {{window_size}}
+    {{pool_stride}}
+    {{pool_padding}}
+    {{ceil_mode}}
+    count_include_pad : bool, default True
+        Divide by the pixels of the window in the image and the padding; False counts those in the image alone. What
+        ceil mode adds behind the padding never counts.
+    divisor_override : int, optional
+        Divide by this number in place of a count.
+    {{out}}
+    {{axes}}
+    dtype : dtype, optional
+        The dtype of the result, the image's by default. Averages of integers are rounded half to even; a float dtype
+        gives them as they are.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., P, Q)
+        The averages, ``P = (H + top + bottom - K) // stride + 1``, in ceil mode rounded up.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    A window without a pixel of the image has no average: shapes that lead to one are a ValueError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> ik.avg_pool(np.array([[1.0, 2.0, 5.0, 4.0], [3.0, 2.0, 5.0, 4.0]]), size=2)
+    array([[2. , 4.5]])
+    """
+    pixels, places = as_image(image, axes, "image")
+    refuse_bool("image", pixels.dtype)
+    pooling = _pool_plan(pixels, size, stride, 1, padding, ceil_mode)
+    divisor = _divisor(divisor_override)
+    padded = flag(count_include_pad, "count_include_pad")
+
+    def compute(target: Array, threads: int) -> None:
+        after = (pooling.around[0][1], pooling.around[1][1])
+        _core.avg_pool(pixels, windows_last(target, places), pooling.window, after, padded, divisor, threads)
+
+    return _averages("avg_pool", pixels, places, pooling.outputs, compute, Result(out, dtype, casting, workers))
+
+
+@kernel_function("(h,w)->(p,q)", MEAN)
+def adaptive_avg_pool(
+    image: ArrayLike,
+    output_size: OutputSize,
+    *,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Take the averages of windows that share the image out.
+
+    Parameters
+    ----------
+    {{image}}
+    {{output_size}}
+    {{out}}
+    {{axes}}
+    dtype : dtype, optional
+        The dtype of the result, the image's by default. Averages of integers are rounded half to even; a float dtype
+        gives them as they are.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., P, Q)
+        The averages. Window i along an axis of H pixels is ``floor(i * H / P) : ceil((i + 1) * H / P)``.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> ik.adaptive_avg_pool(np.arange(15.0).reshape(3, 5), (1, 2))
+    array([[6., 8.]])
+    """
+    pixels, places = as_image(image, axes, "image")
+    refuse_bool("image", pixels.dtype)
+    extents = _output_extents(output_size, pixels.shape)
+
+    def compute(target: Array, threads: int) -> None:
+        _core.avg_pool(pixels, windows_last(target, places), None, (0, 0), False, 0, threads)
+
+    return _averages("adaptive_avg_pool", pixels, places, extents, compute, Result(out, dtype, casting, workers))
+
+
+def _averages(
+    name: str, pixels: Array, places: Places, extents: Pair, compute: Callable[[Array, int], None], wanted: Result
+) -> Array:
+    native = pixels.dtype.newbyteorder("=")
+    result = native if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, name)
+    threads = resolve_workers(wanted.workers)
+    shape = result_shape(pixels.shape[:-2], extents, places)
+    out = single_out(wanted.out)
+    delivery = Delivery(shape, native, result, out, wanted.casting, (pixels,), threads, rounds=True)
+    return deliver(lambda target: compute(target, threads), delivery)
+
+
+def _divisor(value: Any) -> int:
+    """Return the divisor that stands in for the count of a window, 0 for none."""
+    if value is None:
+        return 0
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__") or np.ndim(value) > 0:
+        raise TypeError(f"divisor_override must be an int or None, got {value!r}")
+    number = operator.index(value)
+    if not 1 <= number <= LARGEST:
+        raise ValueError(f"divisor_override must be at least 1 and at most {LARGEST}, got {value!r}")
+    return number
+
+
+@kernel_function("(p,q)->(h,w)", MEAN_BACKWARD)
+def avg_pool_backward(
+    grad: ArrayLike,
+    shape: Sequence[int],
+    size: IntOrPair,
+    *,
+    stride: IntOrPair | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Spread the gradient of average pooling over the pixels of its windows.
+
+    Parameters
+    ----------
+    grad : array_like, shape (..., P, Q)
+        The gradient with respect to the averages.
+    shape : pair of ints
+        ``(H, W)`` of the image that was pooled.
+    {{window_size}}
+    {{pool_stride}}
+    {{pool_padding}}
+    {{ceil_mode}}
+    count_include_pad : bool, default True
+        Divide by the pixels of the window in the image and the padding; False counts those in the image alone. What
+        ceil mode adds behind the padding never counts.
+    divisor_override : int, optional
+        Divide by this number in place of a count.
+    {{out}}
+    axes : pair of ints, optional
+        The window axes of `grad` and the result, ``(-2, -1)`` by default.
+    dtype : dtype, optional
+        The dtype of the result, the gradient's by default.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., H, W)
+        For every pixel the sum of ``grad / divisor`` over the windows that it lies in.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> ik.avg_pool_backward(np.array([[4.0, 8.0]]), (2, 4), size=2)
+    array([[1., 1., 2., 2.],
+           [1., 1., 2., 2.]])
+    """
+    gradient, places = as_image(grad, axes, "grad")
+    avg_pool_backward.loop((gradient.dtype,))
+    extents = _plane(shape)
+    pooling = _plan(extents, size, stride, 1, padding, flag(ceil_mode, "ceil_mode"))
+    _check_gradient(gradient, pooling.outputs, shape)
+    divisor = _divisor(divisor_override)
+    padded = flag(count_include_pad, "count_include_pad")
+
+    def compute(target: Array, threads: int) -> None:
+        after = (pooling.around[0][1], pooling.around[1][1])
+        _core.avg_pool_backward(gradient, windows_last(target, places), pooling.window, after, padded, divisor, threads)
+
+    return _spread("avg_pool_backward", gradient, places, extents, compute, Result(out, dtype, casting, workers))
+
+
+@kernel_function("(p,q)->(h,w)", MEAN_BACKWARD)
+def adaptive_avg_pool_backward(
+    grad: ArrayLike,
+    shape: Sequence[int],
+    *,
+    out: Array | None = None,
+    axes: Axes = None,
+    dtype: DTypeLike | None = None,
+    casting: Casting = "same_kind",
+    workers: int | None = None,
+) -> Array:
+    """Spread the gradient of adaptive average pooling over the pixels of its windows.
+
+    Parameters
+    ----------
+    grad : array_like, shape (..., P, Q)
+        The gradient with respect to the averages.
+    shape : pair of ints
+        ``(H, W)`` of the image that was pooled.
+    {{out}}
+    axes : pair of ints, optional
+        The window axes of `grad` and the result, ``(-2, -1)`` by default.
+    dtype : dtype, optional
+        The dtype of the result, the gradient's by default.
+    {{casting}}
+
+    Returns
+    -------
+    ndarray, shape (..., H, W)
+        For every pixel the sum of ``grad / pixels of the window`` over the windows that it lies in.
+
+    Raises
+    ------
+    {{window_errors}}
+
+    Notes
+    -----
+    {{dtypes}}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import imkernels as ik
+    >>> ik.adaptive_avg_pool_backward(np.array([[6.0, 3.0]]), (1, 5))
+    array([[2., 2., 3., 1., 1.]])
+    """
+    gradient, places = as_image(grad, axes, "grad")
+    adaptive_avg_pool_backward.loop((gradient.dtype,))
+    extents = _plane(shape)
+    if gradient.size > 0 and 0 in extents:
+        raise ValueError(f"shape must have pixels for the {gradient.size} gradients, got {shape!r}")
+
+    def compute(target: Array, threads: int) -> None:
+        _core.avg_pool_backward(gradient, windows_last(target, places), None, (0, 0), False, 0, threads)
+
+    name = "adaptive_avg_pool_backward"
+    return _spread(name, gradient, places, extents, compute, Result(out, dtype, casting, workers))
+
+
+def _spread(
+    name: str, gradient: Array, places: Places, extents: Pair, compute: Callable[[Array, int], None], wanted: Result
+) -> Array:
+    native = gradient.dtype.newbyteorder("=")
+    result = native if wanted.dtype is None else result_dtype(wanted.dtype, FLOATS, name)
+    threads = resolve_workers(wanted.workers)
+    shape = result_shape(gradient.shape[:-2], extents, places)
+    out = single_out(wanted.out)
+    delivery = Delivery(shape, native, result, out, wanted.casting, (gradient,), threads, rounds=True)
+    return deliver(lambda target: compute(target, threads), delivery)
+
+
+def _check_gradient(gradient: Array, outputs: Pair, shape: Any) -> None:
+    if gradient.shape[-2:] != outputs:
+        raise ValueError(
+            f"grad must have the extents of the pooled image, {outputs} for shape {shape!r}, got {gradient.shape[-2:]}"
+        )
+
+
+# Windows
+
+
+def _output_extents(output_size: Any, shape: tuple[int, ...]) -> Pair:
+    """Return the extents of an adaptive result."""
+    extent = shape[-2:]
+    if 0 in extent:
+        raise ValueError(f"image must have pixels along both window axes, got shape {shape}")
+    if output_size is None:
+        output_size = (None, None)
+    if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
+        output_size = [pixels if size is None else size for size, pixels in zip(output_size, extent, strict=True)]
+    return pair(output_size, "output_size", 1)
+
+
+def _plan(extent: Pair, size: Any, stride: Any, dilation: Any, padding: Any, ceil_mode: bool) -> Pooling:
+    """Return the geometry of a pooling window."""
     sizes = pair(size, "size", 1)
     strides = sizes if stride is None else pair(stride, "stride", 1)
     dilations = pair(dilation, "dilation", 1)
@@ -260,15 +885,13 @@ def _plan(
             )
         outputs.append(count)
     window = _core.Window(sizes, strides, dilations, (around[0][0], around[1][0]), ("constant", "constant"))
-    return window, (outputs[0], outputs[1])
+    return Pooling(window, (outputs[0], outputs[1]), around)
 
 
 _cached_plan = functools.lru_cache(maxsize=1024)(_plan)
 
 
-def _pool_plan(
-    image: Array, size: Any, stride: Any, dilation: Any, padding: Any, ceil_mode: Any
-) -> tuple[_core.Window, Pair]:
+def _pool_plan(image: Array, size: Any, stride: Any, dilation: Any, padding: Any, ceil_mode: Any) -> Pooling:
     extent = image.shape[-2:]
     if type(size) is int and type(stride) in (int, type(None)) and type(padding) is int and type(dilation) is int:
         return _cached_plan(extent, size, stride, dilation, padding, flag(ceil_mode, "ceil_mode"))

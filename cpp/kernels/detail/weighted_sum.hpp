@@ -1,4 +1,4 @@
-// The leaf loop of correlation: one row of outputs, a list of taps.
+// The leaf loops of weighted sums: one row of outputs and a list of taps, and the way back.
 #pragma once
 
 #include "core/scratch.hpp"
@@ -29,6 +29,25 @@ void add_weighted_sum(const Work* first, const index* offsets, const Work* weigh
             store_lanes(sums + x + v * lanes, sum[v]);
         }
     }
+}
+
+/// The sum of one[x] * other[x] for 0 <= x < count, in an order that `count` alone decides; reads nothing past the end.
+template <class Work>
+double dot_product(const Work* one, const Work* other, index count) {
+    constexpr index lanes = lane_count<Work>;
+    Lanes<Work> sum{};
+    index x = 0;
+    for (; x + lanes <= count; x += lanes) {
+        sum += load_lanes(one + x) * load_lanes(other + x);
+    }
+    double total = 0;
+    for (index lane = 0; lane < lanes; ++lane) {
+        total += static_cast<double>(sum[lane]);
+    }
+    for (; x < count; ++x) {
+        total += static_cast<double>(one[x]) * static_cast<double>(other[x]);
+    }
+    return total;
 }
 
 }  // namespace imkernels::detail

@@ -1,0 +1,88 @@
+#include "bindings/array_conversion.hpp"
+#include "bindings/register.hpp"
+#include "kernels/window_pool.hpp"
+
+namespace imkernels::bindings {
+
+namespace {
+using Pair = std::pair<index, index>;
+
+/// Adaptive windows where `window` is None; every other argument is then without meaning.
+struct Windows {
+    const Window2D* window;
+    Pair after;
+    bool count_padding;
+    index divisor;  // 0 for the number of pixels
+
+    PoolWindows on(index rows, index columns, index outputs_down, index outputs_across) const {
+        PoolWindows windows;
+        if (window == nullptr) {
+            return {adaptive_windows(rows, outputs_down), adaptive_windows(columns, outputs_across)};
+        }
+        require(window->rows.dilation == 1 && window->columns.dilation == 1, "averages have no dilation");
+        require(divisor >= 0, "a divisor is positive");
+        windows.rows = regular_windows(window->rows, rows, outputs_down, after.first, count_padding);
+        windows.columns = regular_windows(window->columns, columns, outputs_across, after.second, count_padding);
+        if (divisor > 0) {
+            std::fill(windows.rows.divisors.begin(), windows.rows.divisors.end(), divisor);
+            std::fill(windows.columns.divisors.begin(), windows.columns.divisors.end(), 1);
+        }
+        return windows;
+    }
+};
+}  // namespace
+
+void register_window_pool(py::module_& module) {
+    module.def(
+        "avg_pool",
+        [](const py::array& image, py::array& out, const Window2D* window, Pair after, bool count_padding,
+           index divisor, int workers) {
+            const ConstStack source = read_view(image);
+            const MutableStack target = write_view(out);
+            require_same_leading(source, target);
+            const Windows windows{window, after, count_padding, divisor};
+            without_gil([&] {
+                average_windows(
+                    source, target,
+                    windows.on(source.first.rows, source.first.columns, target.first.rows, target.first.columns),
+                    workers);
+            });
+        },
+        "Adaptive where `window` is None.", py::arg("image"), py::arg("out"), py::arg("window").none(true),
+        py::arg("after"), py::arg("count_padding"), py::arg("divisor"), py::arg("workers"));
+
+    module.def(
+        "avg_pool_backward",
+        [](const py::array& grad, py::array& out, const Window2D* window, Pair after, bool count_padding, index divisor,
+           int workers) {
+            const ConstStack source = read_view(grad);
+            const MutableStack target = write_view(out);
+            require_same_leading(source, target);
+            const Windows windows{window, after, count_padding, divisor};
+            without_gil([&] {
+                average_windows_backward(
+                    source, target,
+                    windows.on(target.first.rows, target.first.columns, source.first.rows, source.first.columns),
+                    workers);
+            });
+        },
+        "Adaptive where `window` is None.", py::arg("grad"), py::arg("out"), py::arg("window").none(true),
+        py::arg("after"), py::arg("count_padding"), py::arg("divisor"), py::arg("workers"));
+
+    module.def(
+        "adaptive_max_pool",
+        [](const py::array& image, py::array& values, std::optional<py::array> argmax, int workers) {
+            const ConstStack source = read_view(image);
+            const MutableStack maxima = write_view(values);
+            const std::optional<MutableStack> positions = positions_view(argmax, maxima);
+            require_same_leading(source, maxima);
+            without_gil([&] {
+                const PoolWindows windows{adaptive_windows(source.first.rows, maxima.first.rows),
+                                          adaptive_windows(source.first.columns, maxima.first.columns)};
+                maximum_of_windows(source, maxima, positions ? &*positions : nullptr, windows, workers);
+            });
+        },
+        py::arg("image"), py::arg("values"), py::arg("argmax").none(true), py::arg("workers"));
+}
+
+}  // namespace imkernels::bindings
