@@ -10,20 +10,93 @@ DTYPES = ["u1", "i8", "f4", "f8"]
 
 
 def every_call(dtype="f4"):
-    """Return {name: call}: `call(workers)` gives the tuple of the function's results for images of `dtype`."""
-    rng = np.random.default_rng(20)
-    image = random_image(rng, (3, 230, 331), dtype)
-    part = image[:, :70, :90]
-    kernel = random_image(rng, (3, 4), "f4" if image.dtype.kind == "f" else "i1")
-    argmax = ik.max_pool_with_argmax(image, 3, stride=(2, 1), padding=1, workers=1)[1]
-    grad = random_image(rng, argmax.shape, dtype)
+    """Return {name: call}: `call(workers)` gives the tuple of the function's results for images of `dtype`.
+
+    Gradients of convolutions and averages are floats whatever the images are.
+    """
+    return {**_order_calls(dtype), **_linear_calls(dtype), **_pooling_calls(dtype), **_learned_calls(dtype)}
+
+
+def _image(dtype):
+    return random_image(np.random.default_rng(20), (3, 230, 331), dtype)
+
+
+def _order_calls(dtype):
+    part = _image(dtype)[:, :70, :90]
     return {
         "median_filter": lambda workers: (ik.median_filter(part, (3, 4), mode="mirror", workers=workers),),
+        "rank_filter": lambda workers: (ik.rank_filter(part, -3, (4, 3), mode="wrap", workers=workers),),
+        "percentile_filter": lambda workers: (ik.percentile_filter(part, 30, 5, stride=2, workers=workers),),
+        "minimum_filter": lambda workers: (ik.minimum_filter(part, (3, 7), mode="nearest", workers=workers),),
+        "maximum_filter": lambda workers: (ik.maximum_filter(part, 4, origin=(1, -2), workers=workers),),
+    }
+
+
+def _linear_calls(dtype):
+    image = _image(dtype)
+    kind = "f4" if image.dtype.kind == "f" else "i1"
+    kernel = random_image(np.random.default_rng(21), (3, 4), kind)
+    sums = {"dtype": _sum(dtype)}
+    return {
         "box_blur": lambda workers: (ik.box_blur(image, (5, 9), mode="wrap", workers=workers),),
-        "correlate": lambda workers: (ik.correlate(image, kernel, dilation=2, dtype=_sum(dtype), workers=workers),),
+        "correlate": lambda workers: (ik.correlate(image, kernel, dilation=2, workers=workers, **sums),),
+        "convolve": lambda workers: (ik.convolve(image, kernel, stride=(1, 2), workers=workers, **sums),),
+        "correlate_separable": lambda workers: (
+            ik.correlate_separable(image, kernel[:, 0], kernel[0], mode="constant", cval=1, workers=workers, **sums),
+        ),
+        "gaussian_filter": lambda workers: (ik.gaussian_filter(image, (1.5, 0.7), workers=workers),),
+    }
+
+
+def _pooling_calls(dtype):
+    image = _image(dtype)
+    argmax = ik.max_pool_with_argmax(image, 3, stride=(2, 1), padding=1, workers=1)[1]
+    grad = random_image(np.random.default_rng(22), argmax.shape, dtype)
+    shares = _gradient(dtype, (3, 115, 110))
+    return {
+        "max_pool": lambda workers: (ik.max_pool(image, (2, 3), padding=1, workers=workers),),
         "max_pool_with_argmax": lambda workers: ik.max_pool_with_argmax(image, 3, padding=1, stride=1, workers=workers),
         "max_pool_backward": lambda workers: (ik.max_pool_backward(grad, argmax, (230, 331), workers=workers),),
+        "max_unpool": lambda workers: (ik.max_unpool(grad, argmax, (230, 331), workers=workers),),
+        "avg_pool": lambda workers: (ik.avg_pool(image, (2, 3), ceil_mode=True, padding=1, workers=workers),),
+        "avg_pool_backward": lambda workers: (
+            ik.avg_pool_backward(shares, (230, 331), 3, stride=(2, 3), padding=(1, 0), workers=workers),
+        ),
+        "adaptive_max_pool": lambda workers: (ik.adaptive_max_pool(image, (50, None), workers=workers),),
+        "adaptive_max_pool_with_argmax": lambda workers: ik.adaptive_max_pool_with_argmax(image, 70, workers=workers),
+        "adaptive_avg_pool": lambda workers: (ik.adaptive_avg_pool(image, (50, 40), workers=workers),),
+        "adaptive_avg_pool_backward": lambda workers: (
+            ik.adaptive_avg_pool_backward(shares, (230, 331), workers=workers),
+        ),
     }
+
+
+def _learned_calls(dtype):
+    x = _image(dtype)[None, :, :70, :90].repeat(2, 0)
+    kind = "f4" if x.dtype.kind == "f" else "i1"
+    weight = random_image(np.random.default_rng(23), (5, 3, 3, 2), kind)
+    way = {"stride": (2, 1), "padding": 1, "dilation": (1, 2)}
+    shape = ik.conv2d(x.astype("f4"), weight.astype("f4"), **way).shape
+    grad = _gradient(dtype, shape)
+    sums = {"dtype": _sum(dtype)}
+    narrow = x[:, :, :30, :40]
+    return {
+        "conv2d": lambda workers: (ik.conv2d(x, weight, workers=workers, **way, **sums),),
+        "conv2d_backward_input": lambda workers: (
+            ik.conv2d_backward_input(grad, weight.astype("f4"), x.shape, workers=workers, **way),
+        ),
+        "conv2d_backward_weight": lambda workers: (
+            ik.conv2d_backward_weight(grad, x, weight.shape, workers=workers, **way),
+        ),
+        "conv_transpose2d": lambda workers: (
+            ik.conv_transpose2d(narrow, weight[:3], stride=2, output_padding=1, workers=workers, **sums),
+        ),
+    }
+
+
+def _gradient(dtype, shape):
+    kind = dtype if np.dtype(dtype).kind == "f" else "f4"
+    return random_image(np.random.default_rng(24), shape, kind)
 
 
 def _sum(dtype):

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -77,30 +77,30 @@ def _order_window(
     )
 
 
-def _order_filter(name: str, image: OrderWindow, rule: tuple[int | None, float], nan: Nan, wanted: Result) -> Array:
-    """Take the element of a rank, or else of a percentile, of every window."""
+Rule: TypeAlias = tuple[int | None, float]  # a rank, or where that is None a percentile
+
+MEDIAN, MINIMUM, MAXIMUM = (None, 50.0), (None, 0.0), (None, 100.0)
+
+
+def _order_filter(
+    name: str, image: OrderWindow, rule: Rule, nan: Nan, wanted: Result, method: Literal["auto", "select"] = "auto"
+) -> Array:
+    """Take the element that `rule` names of every window."""
     native = image.pixels.dtype.newbyteorder("=")
     allowed = ALL if native.kind == "b" else NUMBERS
     result = native if wanted.dtype is None else result_dtype(wanted.dtype, allowed, name)
     threads = resolve_workers(wanted.workers)
 
     def compute(target: Array) -> None:
-        _core.order_filter(
-            image.pixels,
-            windows_last(target, image.places),
-            image.window,
-            image.mask,
-            *rule,
-            nan == "omit",
-            image.fill,
-            threads,
-        )
+        goal = windows_last(target, image.places)
+        omit = nan == "omit"
+        if method == "auto" and image.mask is None and rule in (MINIMUM, MAXIMUM):
+            _core.extremum_filter(image.pixels, goal, image.window, rule == MAXIMUM, omit, image.fill, threads)
+        else:
+            _core.order_filter(image.pixels, goal, image.window, image.mask, *rule, omit, image.fill, threads)
 
     shape = result_shape(image.pixels.shape[:-2], image.extents, image.places)
     return deliver(compute, Delivery(shape, native, result, wanted.out, wanted.casting, (image.pixels,), threads))
-
-
-MEDIAN, MINIMUM, MAXIMUM = (None, 50.0), (None, 0.0), (None, 100.0)  # as percentiles
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -175,7 +175,8 @@ def median_filter(
     """
     window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
     choice(method, "method", ("auto", "select"))
-    return _order_filter("median_filter", window, MEDIAN, nan, Result(single_out(out), dtype, casting, workers))
+    wanted = Result(single_out(out), dtype, casting, workers)
+    return _order_filter("median_filter", window, MEDIAN, nan, wanted, method)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -250,7 +251,8 @@ def rank_filter(
     window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
     choice(method, "method", ("auto", "select"))
     rule = _rank_rule(rank, window.values, nan)
-    return _order_filter("rank_filter", window, rule, nan, Result(single_out(out), dtype, casting, workers))
+    wanted = Result(single_out(out), dtype, casting, workers)
+    return _order_filter("rank_filter", window, rule, nan, wanted, method)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -327,7 +329,8 @@ def percentile_filter(
     window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
     choice(method, "method", ("auto", "select"))
     rule = (None, _percentile(percentile))
-    return _order_filter("percentile_filter", window, rule, nan, Result(single_out(out), dtype, casting, workers))
+    wanted = Result(single_out(out), dtype, casting, workers)
+    return _order_filter("percentile_filter", window, rule, nan, wanted, method)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -462,17 +465,16 @@ def maximum_filter(
     return _order_filter("maximum_filter", window, MAXIMUM, nan, Result(single_out(out), dtype, casting, workers))
 
 
-def _rank_rule(rank: Any, values: int, nan: Nan) -> tuple[int | None, float]:
+def _rank_rule(rank: Any, values: int, nan: Nan) -> Rule:
     if isinstance(rank, (bool, np.bool_)) or not hasattr(rank, "__index__") or np.ndim(rank) > 0:
         raise TypeError(f"rank must be an int, got {rank!r}")
     number = operator.index(rank)
     if not -values <= number < values:
         raise ValueError(f"rank must lie between {-values} and {values - 1} for {values} values, got {rank}")
-    if nan == "propagate":
-        return number % values, 0.0
-    if number not in (0, -1):
+    if nan == "omit" and number not in (0, -1):
         raise ValueError(f"rank must be 0 or -1 with nan='omit', where the number of values varies, got {rank}")
-    return MINIMUM if number == 0 else MAXIMUM
+    number %= values
+    return MINIMUM if number == 0 else MAXIMUM if number == values - 1 else (number, 0.0)
 
 
 def _percentile(percentile: Any) -> float:

@@ -48,6 +48,7 @@ Window = _module.Window
 output_extent = _module.output_extent
 covers = _module.covers
 order_filter = _module.order_filter
+extremum_filter = _module.extremum_filter
 box_blur = _module.box_blur
 correlate = _module.correlate
 max_pool = _module.max_pool
