@@ -14,7 +14,9 @@
 #include "kernels/extremum_filter.hpp"
 
 #include <algorithm>
+#include <concepts>
 #include <limits>
+#include <utility>
 
 #include "core/check.hpp"
 #include "core/order_key.hpp"
@@ -38,27 +40,44 @@ struct Greater {
     }
 };
 
-/// result[x] = the better of one[x] and other[x]; `result` may be `one`.
-template <class Better, class Key>
-void combine(const Key* one, const Key* other, index count, Key* result) {
+/// result[x] = the best of first[x] and of the same element of all others; `result` may be one of them, or begin
+/// before.
+template <class Better, class Key, std::same_as<const Key*>... Others>
+void combine(index count, Key* result, const Key* first, Others... others) {
 #pragma GCC ivdep
     for (index x = 0; x < count; ++x) {
-        result[x] = Better::of(one[x], other[x]);
+        Key best = first[x];
+        ((best = Better::of(best, others[x])), ...);
+        result[x] = best;
     }
 }
 
 /// result[x] = the best of line[x] ... line[x + size - 1] for 0 <= x < count. Uses up the line.
 template <class Better, class Key>
 void best_along(Key* line, index count, index size, Key* result) {
-    if (size == 1) {
-        std::copy_n(line, count, result);
-        return;
-    }
+    const Key* const from = line;  // also where the line is written to
     index done = 1;
-    for (; 2 * done < size; done *= 2) {
-        combine<Better>(line, line + done, count + size - 2 * done, line);
+    for (; 4 * done < size; done *= 4) {
+        combine<Better>(count + size - 4 * done, line, from, from + done, from + 2 * done, from + 3 * done);
     }
-    combine<Better>(line, line + size - done, count, result);
+    const Key* const last = from + size - done;
+    if (size <= 2 * done) {
+        combine<Better>(count, result, from, last);
+    } else if (size <= 3 * done) {
+        combine<Better>(count, result, from, from + done, last);
+    } else {
+        combine<Better>(count, result, from, from + done, from + 2 * done, last);
+    }
+}
+
+/// running[x] = the better of it and next[x]; result[x] = the better of that and other[x].
+template <class Better, class Key>
+void advance(Key* __restrict running, const Key* __restrict next, const Key* __restrict other, index count,
+             Key* __restrict result) {
+    for (index x = 0; x < count; ++x) {
+        running[x] = Better::of(running[x], next[x]);
+        result[x] = Better::of(running[x], other[x]);
+    }
 }
 
 template <class Key, class Better>
@@ -82,31 +101,34 @@ public:
     void run(int workers) const {
         const std::size_t bytes = Scratch::bytes<Key>(loader_.pitch()) +
                                   Scratch::bytes<Key>(window_.rows.cover(shape_.rows) * pitch_) +
-                                  2 * Scratch::bytes<Key>(std::max(pitch_, loader_.pitch()));
+                                  Scratch::bytes<Key>(pitch_) + Scratch::bytes<Key>(std::max(pitch_, loader_.pitch()));
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { filter(tile, scratch); });
     }
 
 private:
     static constexpr Key lowest = std::numeric_limits<Key>::min();
+    static constexpr Key worst = std::is_same_v<Better, Lesser> ? std::numeric_limits<Key>::max() : lowest;
 
     /// Rows are reduced as they are loaded: a tile keeps one key per row of its windows and column of outputs. It is
     /// tall beside its windows, so that few rows are reduced twice.
     static TileShape choose_shape(index rows, index columns, const Window2D& window, double cost) {
-        constexpr index tile_bytes = index{64} * 1024;
+        constexpr index tile_bytes = index{512} * 1024;
         constexpr index line_bytes = index{64} * 1024;
-        const index tall = std::clamp<index>(8 * window.rows.size / window.rows.step(), 32, 1024);
-        TileShape shape{std::min(rows, tall), std::min<index>(columns, 4096)};
         const auto keys = [](index bytes) { return bytes / static_cast<index>(sizeof(Key)); };
-        while (shape.columns > 256 && window.rows.cover(shape.rows) * shape.columns > keys(tile_bytes)) {
-            shape.columns = (shape.columns + 1) / 2;
+        const auto halve = [](index& extent) { extent = (extent + 1) / 2; };
+        const index tall = std::max<index>(32, 8 * window.rows.size / window.rows.step());
+        TileShape shape{std::min(rows, tall), std::min<index>(columns, 2048)};
+        const auto too_large = [&] { return window.rows.cover(shape.rows) * shape.columns > keys(tile_bytes); };
+        const index least = std::max<index>(32, 2 * window.rows.size / window.rows.step());
+        while (too_large() && shape.rows > least) {
+            halve(shape.rows);
         }
-        while (shape.rows > 1 && window.rows.cover(shape.rows) * shape.columns > keys(8 * tile_bytes)) {
-            shape.rows = (shape.rows + 1) / 2;
+        while (shape.columns > 1 && (too_large() || window.columns.cover(shape.columns) > keys(line_bytes))) {
+            halve(shape.columns);
         }
-        while (shape.columns > 1 && (window.columns.cover(shape.columns) > keys(line_bytes) ||
-                                     window.rows.cover(shape.rows) * shape.columns > keys(16 * tile_bytes))) {
-            shape.columns = (shape.columns + 1) / 2;
+        while (too_large() && shape.rows > 1) {
+            halve(shape.rows);
         }
         while (shape.rows > 1 && static_cast<double>(shape.rows * shape.columns) * cost > longest_task) {
             shape.rows = (shape.rows + 1) / 2;
@@ -114,17 +136,38 @@ private:
         return shape;
     }
 
+    /// Buffers of a tile, in its worker's scratch, and how far they are filled.
+    struct Buffers {
+        Key* line;     // pixels of one row
+        Key* rows;     // one key per row of the windows and column of outputs
+        Key* running;  // a row of what a scan from above has found
+        Key* results;
+        index loaded = 0;  // rows
+        bool nan = false;  // among them
+
+        Buffers(Scratch scratch, const ExtremumFilter& filter)
+            : line(scratch.take<Key>(filter.loader_.pitch())),
+              rows(scratch.take<Key>(filter.window_.rows.cover(filter.shape_.rows) * filter.pitch_)),
+              running(scratch.take<Key>(filter.pitch_)),
+              results(scratch.take<Key>(std::max(filter.pitch_, filter.loader_.pitch()))) {}
+    };
+
     void filter(const Tile& tile, Scratch scratch) const {
-        Key* line = scratch.take<Key>(loader_.pitch());
-        Key* rows = scratch.take<Key>(window_.rows.cover(shape_.rows) * pitch_);
-        Key* running = scratch.take<Key>(std::max(pitch_, loader_.pitch()));
-        Key* results = scratch.take<Key>(std::max(pitch_, loader_.pitch()));
-        const index needed = window_.rows.cover(tile.rows);
-        bool nan = false;
-        for (index y = 0; y < needed; ++y) {
-            nan |= load_row(tile, y, line, results, rows + y * pitch_);
+        Buffers buffers(scratch, *this);
+        if (window_.rows.size <= 4) {
+            down_directly(tile, buffers);
+        } else {
+            down(tile, buffers);
         }
-        down(tile, nan, rows, running, results);
+    }
+
+    /// Row `y` of the windows; rows are loaded when they are first needed, while they are near.
+    Key* row(const Tile& tile, Buffers& buffers, index y) const {
+        for (; buffers.loaded <= y; ++buffers.loaded) {
+            Key* target = buffers.rows + buffers.loaded * pitch_;
+            buffers.nan |= load_row(tile, buffers.loaded, buffers.line, buffers.results, target);
+        }
+        return buffers.rows + y * pitch_;
     }
 
     /// Reduces one row of the windows to one key per column of outputs; true if there was a NaN.
@@ -149,40 +192,53 @@ private:
         return nan;
     }
 
-    /// Reduces the rows of each window and writes its result. Uses up the rows.
-    void down(const Tile& tile, bool nan, Key* rows, Key* running, Key* results) const {
+    void down(const Tile& tile, Buffers& buffers) const {
         const index size = window_.rows.size;
         const index step = window_.rows.step();
         const index needed = window_.rows.cover(tile.rows);
-        const auto row = [&](index y) { return rows + y * pitch_; };
         for (index group = 0; group + size <= needed; group += size) {
+            const Key* below = row(tile, buffers, group + size - 1);
             for (index y = group + size - 2; y >= group; --y) {
-                combine<Better>(row(y), row(y + 1), tile.columns, row(y));
+                Key* here = row(tile, buffers, y);
+                combine<Better>(tile.columns, here, static_cast<const Key*>(here), below);
+                below = here;
             }
+            std::fill_n(buffers.running, tile.columns, worst);
             for (index y = group; y < std::min(group + size, needed - size + 1); ++y) {
-                const index next = y + size - 1;  // the last row of the window that starts at y
-                const Key* best = row(y);
-                if (y > group) {
-                    const Key* first = y == group + 1 ? row(next) : running;
-                    combine<Better>(first, row(next), tile.columns, running);
-                    if (y % step == 0) {
-                        combine<Better>(row(y), running, tile.columns, results);
-                    }
-                    best = results;
+                const Key* best = row(tile, buffers, y);
+                if (y > group) {  // the window that starts at y ends in the next group
+                    const Key* next = row(tile, buffers, y + size - 1);
+                    advance<Better>(buffers.running, next, best, tile.columns, buffers.results);
+                    best = buffers.results;
                 }
                 if (y % step == 0) {
-                    write(tile, y / step, nan, best, results);
+                    write(tile, y / step, best, buffers);
                 }
             }
         }
     }
 
-    void write(const Tile& tile, index y, [[maybe_unused]] bool nan, const Key* best,
-               [[maybe_unused]] Key* results) const {
+    /// The same for windows of at most four rows, taken one by one.
+    void down_directly(const Tile& tile, Buffers& buffers) const {
+        for (index y = 0; y < tile.rows; ++y) {
+            const index begin = y * window_.rows.step();
+            row(tile, buffers, begin + window_.rows.size - 1);
+            const auto at = [&](index i) -> const Key* { return buffers.rows + (begin + i) * pitch_; };
+            switch (window_.rows.size) {
+                case 1: write(tile, y, at(0), buffers); continue;
+                case 2: combine<Better>(tile.columns, buffers.results, at(0), at(1)); break;
+                case 3: combine<Better>(tile.columns, buffers.results, at(0), at(1), at(2)); break;
+                default: combine<Better>(tile.columns, buffers.results, at(0), at(1), at(2), at(3)); break;
+            }
+            write(tile, y, buffers.results, buffers);
+        }
+    }
+
+    void write(const Tile& tile, index y, const Key* best, const Buffers& buffers) const {
         if constexpr (sizeof(Key) > 1) {
-            if (nan && nan_lowest_) {
-                std::replace_copy(best, best + tile.columns, results, lowest, nan_key<Key>);
-                best = results;
+            if (buffers.nan && nan_lowest_) {
+                std::replace_copy(best, best + tile.columns, buffers.results, lowest, nan_key<Key>);
+                best = buffers.results;
             }
         }
         const MutablePlane target = out_.plane(tile.plane);
