@@ -1,6 +1,10 @@
 """What a developer runs: ``nox --list`` names it all, ``nox -s NAME`` runs one, arguments follow ``--``."""
 
+import contextlib
 import os
+import subprocess
+import tempfile
+from pathlib import Path
 
 import nox
 
@@ -10,6 +14,24 @@ nox.options.reuse_venv = "yes"
 
 COMPILER = os.environ.get("CXX", "c++")
 QUICK = ("pytest", "-x", "-q", "-m", "not slow")
+
+
+def run_together(session: nox.Session, commands: dict[str, tuple[tuple[str, ...], dict[str, str]]]) -> None:
+    """Run commands at the same time, each with changes to the environment, and print what they said one by one."""
+    paths = os.pathsep.join([*session.bin_paths, os.environ["PATH"]]) if session.bin_paths else os.environ["PATH"]
+    with contextlib.ExitStack() as logs:
+        running = {}
+        for name, (command, environment) in commands.items():
+            log = logs.enter_context(tempfile.TemporaryFile("w+"))
+            changed = os.environ | environment | {"PATH": paths}
+            running[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=changed), log
+        failed = [name for name, (process, _) in running.items() if process.wait() != 0]
+        for name, (_, log) in running.items():
+            log.seek(0)
+            session.log(name)
+            print(log.read())
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
 
 
 @nox.session
@@ -50,8 +72,8 @@ def levels(session: nox.Session) -> None:
     """Run the quick tests at every instruction-set level below the machine's own."""
     session.install(".[test]")
     available = "from imkernels import _core; print(*_core.available_levels())"
-    for level in str(session.run("python", "-c", available, silent=True)).split()[:-1]:
-        session.run(*QUICK, *session.posargs, env={"IMKERNELS_ISA": level})
+    others = str(session.run("python", "-c", available, silent=True)).split()[:-1]
+    run_together(session, {level: ((*QUICK, *session.posargs), {"IMKERNELS_ISA": level}) for level in others})
 
 
 @nox.session
@@ -76,8 +98,11 @@ def asan(session: nox.Session) -> None:
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
         "UBSAN_OPTIONS": "print_stacktrace=1:abort_on_error=1",
     }
+    files = sorted(str(file) for file in Path("tests").glob("test_*.py"))
+    halves = {"one half": files[::2], "the other half": files[1::2]}
     # Reports are written to the file descriptor of stderr, which stays open to see.
-    session.run(*QUICK, "--capture=sys", *session.posargs, env=sanitized)
+    quick = (*QUICK, "--capture=sys", *session.posargs)
+    run_together(session, {name: ((*quick, *half), sanitized) for name, half in halves.items()})
 
 
 @nox.session

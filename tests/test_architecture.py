@@ -41,6 +41,7 @@ PRIVATE_TESTS = {
         "test_memory.py",
         "test_parallel.py",
     },
+    "imkernels._info": {"test_info.py"},
     "imkernels._docs": {"test_docstrings.py"},
     "imkernels._ufunc": {"test_arguments.py", "test_docstrings.py", "test_ufunc_like.py"},
 }
@@ -263,7 +264,7 @@ def compiled_modules(path, text):
 
 def heavy_imports(path, text):
     """Return what the package imports at once besides NumPy; the adapters to others may know them."""
-    if path.startswith(("imkernels/compat/", "imkernels/pipeline/", "imkernels/_demo")):
+    if path.startswith(("imkernels/compat/", "imkernels/pipeline/", "imkernels/_demo", "imkernels/_pictures")):
         return []
     return [
         name

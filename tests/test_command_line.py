@@ -27,7 +27,8 @@ def test_without_arguments_it_prints_the_help():
     done = run(*MODULE)
     assert done.returncode == 0
     assert done.stdout.startswith("usage: python -m imkernels ")
-    assert "demo" in done.stdout
+    for command in ("info", "demo", "median (median_filter)", "box (box_blur, blur)", "max_pool"):
+        assert f"\n    {command}" in done.stdout
 
 
 def test_an_unknown_command_is_refused():

@@ -7,15 +7,32 @@ import operator
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imkernels import _core
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_process_workers: int | None = None
-_context_workers: ContextVar[int | None] = ContextVar("imkernels.workers", default=None)
+
+class Limits(NamedTuple):
+    """What the machine has, and what of it this process may use."""
+
+    cores: int
+    affinity: int | None  # cores; None where the system has no affinity
+    quota: float | None  # of the cgroup, in cores; None without one
+
+
+class DefaultWorkers(NamedTuple):
+    """A default number of threads, and why it is this one."""
+
+    number: int
+    source: str  # who has said so: "workers", "set_workers", the environment variable's name, or "machine"
+    limit: str | None  # the bound of `Limits` that gives the number; None for a number that was said
+
+
+_process_workers: DefaultWorkers | None = None
+_context_workers: ContextVar[DefaultWorkers | None] = ContextVar("imkernels.workers", default=None)
 
 
 def set_workers(n: int | None) -> None:
@@ -42,7 +59,7 @@ def set_workers(n: int | None) -> None:
     >>> ik.set_workers(None)
     """
     global _process_workers
-    _process_workers = None if n is None else _number_of_threads(n, "n")
+    _process_workers = None if n is None else _default(n, "n", "set_workers")
 
 
 def get_workers() -> int:
@@ -62,7 +79,7 @@ def get_workers() -> int:
     ...     ik.get_workers()
     3
     """
-    return resolve_workers(None)
+    return default_workers().number
 
 
 @contextlib.contextmanager
@@ -88,7 +105,7 @@ def workers(n: int) -> Iterator[None]:
     ...     ik.get_workers()
     2
     """
-    token = _context_workers.set(_number_of_threads(n, "n"))
+    token = _context_workers.set(_default(n, "n", "workers"))
     try:
         yield
     finally:
@@ -115,15 +132,38 @@ def isa_level() -> str:
 
 def resolve_workers(workers: int | None) -> int:
     """Return the number of threads that the argument ``workers=`` of a call stands for."""
-    if workers is not None:
-        return _number_of_threads(workers, "workers")
+    if workers is None:
+        return default_workers().number
+    number = _number_of_threads(workers, "workers")
+    return _granted_workers()[0] if number == -1 else number
+
+
+def default_workers() -> DefaultWorkers:
+    """Return what a call made here with ``workers=None`` may use, and why.
+
+    Raises
+    ------
+    ValueError
+        If nothing else is said and ``IMKERNELS_NUM_THREADS`` is malformed.
+    """
     in_context = _context_workers.get()
     if in_context is not None:
         return in_context
     return _process_workers if _process_workers is not None else _environment_workers()
 
 
+def _default(n: object, name: str, source: str) -> DefaultWorkers:
+    number = _number_of_threads(n, name)
+    return DefaultWorkers(number, source, None) if number != -1 else _granted_default(source)
+
+
+def _granted_default(source: str) -> DefaultWorkers:
+    number, limit = _granted_workers()
+    return DefaultWorkers(number, source, limit)
+
+
 def _number_of_threads(n: object, name: str) -> int:
+    """Return a positive number or -1."""
     rule = f"{name} must be a positive number of threads or -1 for all, got {n!r}"
     if isinstance(n, bool):
         raise ValueError(rule)
@@ -131,37 +171,46 @@ def _number_of_threads(n: object, name: str) -> int:
         number = operator.index(n)  # type: ignore[arg-type]
     except TypeError:
         raise ValueError(rule) from None
-    if number == -1:
-        return _granted_workers()
-    if not 1 <= number < 2**31:
+    if number != -1 and not 1 <= number < 2**31:
         raise ValueError(rule)
     return number
 
 
 @functools.cache
-def _environment_workers() -> int:
+def _environment_workers() -> DefaultWorkers:
     """Return the default that the environment gives; it is read once, by the first call that needs it."""
     own = os.environ.get("IMKERNELS_NUM_THREADS", "").strip()
     if own:
         try:
-            return _number_of_threads(int(own), "IMKERNELS_NUM_THREADS")
+            return _default(int(own), "n", "IMKERNELS_NUM_THREADS")
         except ValueError:
             raise ValueError(f"IMKERNELS_NUM_THREADS must be a positive number or -1, got {own!r}") from None
     # OpenMP allows a list, one number per level of nesting. What is malformed is the OpenMP runtime's to report.
     shared = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if shared.isdecimal() and 1 <= int(shared) < 2**31:
-        return int(shared)
-    return _granted_workers()
+        return DefaultWorkers(int(shared), "OMP_NUM_THREADS", None)
+    return _granted_default("machine")
 
 
-def _granted_workers() -> int:
-    """Return the number of cores that affinity, as it is now, and the cgroup's quota allow."""
+def _granted_workers() -> tuple[int, str]:
+    """Return the number of cores that affinity, as it is now, and the cgroup's quota allow, and which bounds it."""
+    limits = machine_limits()
+    if limits.affinity is None:
+        cores, limit = limits.cores, "cores"
+    else:
+        cores, limit = limits.affinity, "affinity"
+    if limits.quota is not None and math.ceil(limits.quota) < cores:
+        cores, limit = math.ceil(limits.quota), "quota"
+    return max(1, cores), limit
+
+
+def machine_limits() -> Limits:
+    """Return the number of cores, of those that affinity allows as it is now, and the cgroup's quota."""
     try:
-        cores = len(os.sched_getaffinity(0))
+        affinity = len(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # not on every system
-        cores = os.cpu_count() or 1
-    quota = _own_quota()
-    return max(1, cores if quota is None else min(cores, math.ceil(quota)))
+        affinity = None
+    return Limits(os.cpu_count() or 1, affinity, _own_quota())
 
 
 @functools.cache

@@ -10,6 +10,8 @@ import os
 
 from imkernels._core import _core_baseline
 
+forced_level = os.environ.get("IMKERNELS_ISA") or None
+
 _MODULES = {"baseline": "_core_baseline", "x86-64-v3": "_core_v3", "x86-64-v4": "_core_v4"}
 
 
@@ -29,13 +31,12 @@ def load_level(level):
 
 def _chosen_level():
     levels = available_levels()
-    forced = os.environ.get("IMKERNELS_ISA")
-    if not forced:
+    if forced_level is None:
         return levels[-1]
-    if forced not in levels:
-        known = "unknown" if forced not in _MODULES else "not supported by this machine or not built"
-        raise ImportError(f"IMKERNELS_ISA={forced} is {known}; available levels: {', '.join(levels)}")
-    return forced
+    if forced_level not in levels:
+        known = "unknown" if forced_level not in _MODULES else "not supported by this machine or not built"
+        raise ImportError(f"IMKERNELS_ISA={forced_level} is {known}; available levels: {', '.join(levels)}")
+    return forced_level
 
 
 _module = load_level(_chosen_level())

@@ -10,6 +10,8 @@ Array: TypeAlias = NDArray[Any]
 level: str
 compiler: str
 openmp: int
+# What IMKERNELS_ISA asked for when the package was imported.
+forced_level: str | None
 
 def available_levels() -> list[str]: ...
 def load_level(level: str) -> ModuleType: ...
