@@ -1,6 +1,7 @@
 #include "bindings/array_conversion.hpp"
 #include "bindings/register.hpp"
 #include "kernels/extremum_filter.hpp"
+#include "kernels/median_network.hpp"
 #include "kernels/order_filter.hpp"
 
 namespace imkernels::bindings {
@@ -54,6 +55,23 @@ void register_order_filter(py::module_& module) {
         "`percentile` counts unless `rank` is given.", py::arg("image"), py::arg("out"), py::arg("window"),
         py::arg("footprint").none(true), py::arg("rank").none(true), py::arg("percentile"), py::arg("omit_nan"),
         py::arg("fill"), py::arg("workers"));
+
+    module.def("has_median_network", has_median_network, py::arg("window"));
+
+    module.def(
+        "median_network",
+        [](const py::array& image, py::array& out, const Window2D& window, bool omit_nan, const py::array& fill,
+           int workers) {
+            const ConstStack source = read_view(image);
+            const MutableStack target = write_view(out);
+            require_same_leading(source, target);
+            require_pixels(source, target, window);
+            require(window.rows.dilation == 1 && window.columns.dilation == 1, "median_network: no dilation");
+            const std::byte* outside = fill_of(fill, source.element.dtype);
+            const NanPolicy nan = omit_nan ? NanPolicy::omit : NanPolicy::propagate;
+            without_gil([&] { median_network(source, target, window, nan, outside, workers); });
+        },
+        py::arg("image"), py::arg("out"), py::arg("window"), py::arg("omit_nan"), py::arg("fill"), py::arg("workers"));
 
     module.def(
         "extremum_filter",

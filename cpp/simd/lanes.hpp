@@ -20,6 +20,10 @@ inline constexpr index vector_bytes = 16;
 /// Before a loop: four rounds in one. Compilers do not do it by themselves where a store hangs on the round before.
 #define IMKERNELS_UNROLL_4 _Pragma("GCC unroll 4")
 
+/// A function that is a part of its caller: vectors that it takes and gives stay in registers.
+#define IMKERNELS_INLINE inline __attribute__((always_inline))
+#define IMKERNELS_INLINE_LAMBDA __attribute__((always_inline))
+
 template <class T>
 struct LanesOf {
     typedef T type __attribute__((vector_size(vector_bytes)));

@@ -1,0 +1,170 @@
+// Sorted lists of vectors, and merging them by oblivious networks: every lane is sorted for itself.
+//
+// All sizes are constants, and loops are written out by the compiler, so that lists live in registers as far as there
+// are any. A list stands for `total` sorted values, of which it keeps those that may still be the one sought; those
+// that were dropped count as infinitely small or large.
+//
+// Lists are merged by Batcher's odd-even merge, for any two lengths (Knuth, The Art of Computer Programming 3, 5.3.4).
+// The plan of a merge is computed while compiling, and minima and maxima that nobody reads are left out by the
+// compiler.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "simd/lanes.hpp"
+
+namespace imkernels::detail {
+
+template <int number>
+using Constant = std::integral_constant<int, number>;
+
+/// Calls `body` with the constants 0, 1, ..., count - 1: a loop that is written out.
+template <int count, class Body>
+IMKERNELS_INLINE void repeat(const Body& body) {
+    [&]<int... i>(std::integer_sequence<int, i...>)
+        IMKERNELS_INLINE_LAMBDA { (body(Constant<i>{}), ...); }(std::make_integer_sequence<int, count>{});
+}
+
+/// The value of rank `rank` among `values`.
+struct Sought {
+    int values, rank;
+};
+
+/// Values [begin, begin + count) of `total` sorted ones.
+struct Kept {
+    int begin, count, total;
+
+    /// Without those that have too many others below or above them.
+    constexpr Kept cropped(Sought sought) const {
+        const int first = std::max(begin, total - (sought.values - sought.rank));
+        const int last = std::min(begin + count - 1, sought.rank);
+        return {first, last - first + 1, total};
+    }
+    constexpr Kept with(Kept other) const { return {begin + other.begin, count + other.count, total + other.total}; }
+};
+
+constexpr Kept all(int count) {
+    return {0, count, count};
+}
+
+template <class Vector, Kept kept>
+struct Sorted {
+    static constexpr Kept range = kept;
+    Vector values[static_cast<std::size_t>(kept.count)];
+};
+
+/// How two lists that lie one behind the other are merged: what is compared and exchanged, and where the merged list
+/// lies afterwards.
+struct MergePlan {
+    using Wires = std::vector<int>;
+    std::vector<std::pair<int, int>> comparators;
+    Wires order;
+
+    constexpr MergePlan(int one, int other) {
+        Wires wires[2];
+        for (int i = 0; i < one + other; ++i) {
+            wires[i < one ? 0 : 1].push_back(i);
+        }
+        order = merge(wires[0], wires[1]);
+    }
+
+private:
+    constexpr Wires merge(const Wires& one, const Wires& other) {
+        if (one.empty() || other.empty()) {
+            return one.empty() ? other : one;
+        }
+        if (one.size() == 1 && other.size() == 1) {
+            comparators.push_back({one[0], other[0]});
+            return {one[0], other[0]};
+        }
+        const Wires odd = merge(every_other(one, 0), every_other(other, 0));  // the first, the third, ...
+        const Wires even = merge(every_other(one, 1), every_other(other, 1));
+        Wires merged{odd[0]};
+        for (std::size_t i = 0; i < even.size() || i + 1 < odd.size(); ++i) {
+            if (i < even.size() && i + 1 < odd.size()) {
+                comparators.push_back({even[i], odd[i + 1]});
+            }
+            if (i < even.size()) {
+                merged.push_back(even[i]);
+            }
+            if (i + 1 < odd.size()) {
+                merged.push_back(odd[i + 1]);
+            }
+        }
+        return merged;
+    }
+
+    static constexpr Wires every_other(const Wires& wires, std::size_t first) {
+        Wires half;
+        for (std::size_t i = first; i < wires.size(); i += 2) {
+            half.push_back(wires[i]);
+        }
+        return half;
+    }
+};
+
+/// The plan in arrays, which outlive the compilation.
+template <int one, int other>
+struct MergeNetwork {
+    static constexpr int count = static_cast<int>(MergePlan(one, other).comparators.size());
+    static constexpr auto comparators = [] {
+        std::array<std::pair<int, int>, static_cast<std::size_t>(count)> pairs{};
+        const MergePlan plan(one, other);
+        std::copy(plan.comparators.begin(), plan.comparators.end(), pairs.begin());
+        return pairs;
+    }();
+    static constexpr auto order = [] {
+        std::array<int, one + other> wires{};
+        const MergePlan plan(one, other);
+        std::copy(plan.order.begin(), plan.order.end(), wires.begin());
+        return wires;
+    }();
+};
+
+template <class Vector>
+IMKERNELS_INLINE void compare_exchange(Vector& low, Vector& high) {
+    const Vector least = low < high ? low : high;
+    high = low < high ? high : low;
+    low = least;
+}
+
+/// The merged list, without what cannot be the value sought.
+template <Sought sought, class Vector, Kept one, Kept other>
+IMKERNELS_INLINE auto merge(const Sorted<Vector, one>& first, const Sorted<Vector, other>& second) {
+    using Network = MergeNetwork<one.count, other.count>;
+    constexpr Kept both = one.with(other);
+    constexpr Kept kept = both.cropped(sought);
+    Vector wires[static_cast<std::size_t>(both.count)];
+    repeat<one.count>([&](auto i) { wires[i] = first.values[i]; });
+    repeat<other.count>([&](auto i) { wires[one.count + i] = second.values[i]; });
+    repeat<Network::count>(
+        [&](auto i) { compare_exchange(wires[Network::comparators[i].first], wires[Network::comparators[i].second]); });
+    Sorted<Vector, kept> merged;
+    repeat<kept.count>([&](auto i) { merged.values[i] = wires[Network::order[i + kept.begin - both.begin]]; });
+    return merged;
+}
+
+/// Merges the lists `list(i)` for the constants i in [first, first + count).
+template <Sought sought, int first, int count, class List>
+IMKERNELS_INLINE auto merge_all(const List& list) {
+    if constexpr (count == 1) {
+        return list(Constant<first>{});
+    } else {
+        return merge<sought>(merge_all<sought, first, count / 2>(list),
+                             merge_all<sought, first + count / 2, count - count / 2>(list));
+    }
+}
+
+/// Sorts the values `value(i)` in the same way.
+template <Sought sought, int first, int count, class Value>
+IMKERNELS_INLINE auto sort_all(const Value& value) {
+    using Vector = std::remove_cvref_t<decltype(value(Constant<first>{}))>;
+    return merge_all<sought, first, count>([&](auto i) { return Sorted<Vector, all(1)>{{value(i)}}; });
+}
+
+}  // namespace imkernels::detail
