@@ -39,12 +39,8 @@ def test_networks_give_the_bits_of_selection(size, dtype):
             assert_same_bits(ik.median_filter(image, size, method="network", **keywords), selected)
 
 
-@pytest.mark.parametrize(
-    "extents", [*((height, 17) for height in TILE_HEIGHTS), *((9, width) for width in TILE_WIDTHS)]
-)
-@pytest.mark.parametrize(
-    "keywords", [{"padding": "valid"}, {"padding": ((9, 1), (0, 12))}, {"origin": (-1, 1)}], ids=str
-)
+@pytest.mark.parametrize("extents", ENDS)
+@pytest.mark.parametrize("place", [{"padding": "valid"}, {"padding": ((9, 1), (0, 12))}, {"origin": (-1, 1)}], ids=str)
 def test_networks_at_the_ends_of_tiles(extents, place):
     image = random_image(np.random.default_rng(1), extents, "u2")
     selected = ik.median_filter(image, 5, method="select", **place)
