@@ -47,7 +47,7 @@ inline std::optional<MutableStack> positions_view(std::optional<py::array>& argm
     if (!argmax.has_value()) {
         return std::nullopt;
     }
-    const MutableStack positions = write_view(*argmax);
+    MutableStack positions = write_view(*argmax);
     require(positions.first.rows == values.first.rows && positions.first.columns == values.first.columns &&
                 positions.leading.size() == values.leading.size() &&
                 std::equal(positions.leading.begin(), positions.leading.end(), values.leading.begin(),

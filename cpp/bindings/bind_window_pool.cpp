@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "bindings/array_conversion.hpp"
 #include "bindings/register.hpp"
 #include "kernels/window_pool.hpp"
@@ -24,8 +26,8 @@ struct Windows {
         windows.rows = regular_windows(window->rows, rows, outputs_down, after.first, count_padding);
         windows.columns = regular_windows(window->columns, columns, outputs_across, after.second, count_padding);
         if (divisor > 0) {
-            std::fill(windows.rows.divisors.begin(), windows.rows.divisors.end(), divisor);
-            std::fill(windows.columns.divisors.begin(), windows.columns.divisors.end(), 1);
+            std::ranges::fill(windows.rows.divisors, divisor);
+            std::ranges::fill(windows.columns.divisors, 1);
         }
         return windows;
     }

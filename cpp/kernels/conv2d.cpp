@@ -308,8 +308,8 @@ void conv2d_backward_weight(const ConstStack& grad, const ConstStack& x, const M
     if (out.planes() == 0) {
         return;
     }
-    const bool in_float = row_reader<AsNumber, float>(grad.element) != nullptr &&
-                          row_reader<AsNumber, float>(x.element) != nullptr;
+    const bool in_float =
+        row_reader<AsNumber, float>(grad.element) != nullptr && row_reader<AsNumber, float>(x.element) != nullptr;
     if (in_float) {
         WeightGradient<float>(grad, x, out, window, groups).run(workers);
     } else {

@@ -37,7 +37,7 @@ public:
           row_stride_(window.rows.stride),
           window_(every_row(window)),
           nan_(nan),
-          cost_(0.003 * K * K * sizeof(Key) * static_cast<double>(row_stride_)),
+          cost_(0.003 * static_cast<double>(taps) * sizeof(Key) * static_cast<double>(row_stride_)),
           shape_(choose_shape(out.first.rows, out.first.columns, row_stride_)),
           loader_(window_, group_rows(shape_.rows), shape_.columns, ColumnLayout::phases,
                   row_reader<AsOrderKey, Key>(image.element), read_fill<AsOrderKey, Key>(image.element.dtype, fill)),
@@ -57,6 +57,7 @@ public:
 
 private:
     static constexpr int height = tile_height<K>;
+    static constexpr index taps = index{K} * K;
     static constexpr int core = K - height + 1;  // rows that all windows of a network's tile contain
     using Vector = Lanes<Key>;
     static constexpr index lanes = lane_count<Key>;
@@ -68,10 +69,8 @@ private:
     }
 
     static TileShape choose_shape(index rows, index columns, index stride) {
-        constexpr index row_bytes = 8192;
-        constexpr index most = row_bytes / static_cast<index>(sizeof(Key));
-        return {std::min<index>(rows, std::max<index>(1, 32 / stride)),
-                std::min<index>(columns, std::min<index>(most, 2048))};
+        constexpr index most = std::min<index>(2048, 8192 / static_cast<index>(sizeof(Key)));
+        return {std::min<index>(rows, std::max<index>(1, 32 / stride)), std::min(columns, most)};
     }
 
     /// Rows that the network computes for `rows` of a tile.
@@ -147,14 +146,14 @@ private:
     void mend(const Key* block, index columns, Key* results) const {
         if constexpr (sizeof(Key) > 1) {
             for (index x = 0; x < columns; ++x) {
-                Key values[K * K];
-                for (index i = 0; i < K * K; ++i) {
+                Key values[taps];
+                for (index i = 0; i < taps; ++i) {
                     values[i] = block[i / K * loader_.pitch() + offsets_[i % K] + x];
                 }
-                const index numbers = std::count_if(values, values + K * K, [](Key key) { return key < nan_key<Key>; });
-                if (numbers < K * K) {
+                const index numbers = std::count_if(values, values + taps, [](Key key) { return key < nan_key<Key>; });
+                if (numbers < taps) {
                     const bool gives_nan = numbers == 0 || nan_ == NanPolicy::propagate;
-                    std::nth_element(values, values + numbers / 2, values + K * K);
+                    std::nth_element(values, values + numbers / 2, values + taps);
                     results[x] = gives_nan ? nan_key<Key> : values[numbers / 2];
                 }
             }

@@ -31,7 +31,7 @@ template <class Number>
 struct PlainSum {
     Number sum{};
 
-    void add(Number pixel, index, index) { sum += pixel; }
+    void add(Number pixel, index /*row*/, index /*column*/) { sum += pixel; }
     void add(const PlainSum& next) { sum += next.sum; }
     Number value() const { return sum; }
 };
@@ -46,7 +46,7 @@ struct CompensatedSum {
         error += (sum - (total - part)) + (number - part);
         sum = total;
     }
-    void add(double pixel, index, index) { add(pixel); }
+    void add(double pixel, index /*row*/, index /*column*/) { add(pixel); }
     void add(const CompensatedSum& next) {
         add(next.sum);
         error += next.error;
@@ -59,7 +59,7 @@ struct ScaledSum {
     static constexpr double scale = 0x1p-64;
     CompensatedSum plain, scaled;
 
-    void add(double pixel, index, index) {
+    void add(double pixel, index /*row*/, index /*column*/) {
         plain.add(pixel);
         scaled.add(pixel * scale);
     }
@@ -353,7 +353,7 @@ void average(const ConstStack& image, const MutableStack& out, const PoolWindows
 /// Windows are clipped to the image, and every output has one.
 void require_windows(const PoolWindows& windows, index rows, index columns, const MutableStack& out) {
     const auto inside = [](const PoolAxis& axis, index extent, index outputs) {
-        return axis.outputs() == outputs && std::all_of(axis.spans.begin(), axis.spans.end(), [&](const Span& span) {
+        return axis.outputs() == outputs && std::ranges::all_of(axis.spans, [&](const Span& span) {
                    return span.begin >= 0 && span.begin < span.end && span.end <= extent;
                });
     };

@@ -81,6 +81,7 @@ IMKERNELS_INLINE void solve(const MedianTile<Vector, K, W, H, core>& tile, int c
         solve<turned>(half<0>(tile), column, row, store);
         solve<turned>(half<1>(tile), column + W / 2, row, store);
     } else {
+        // NOLINTNEXTLINE(readability-suspicious-call-argument): the axes are exchanged.
         solve<!turned>(transposed(tile), row, column, store);
     }
 }
