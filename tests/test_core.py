@@ -30,11 +30,26 @@ def read_only(array):
     return array
 
 
+OUTSIDE = ("constant", "constant")
+
+
 def right_arguments(function):
     """Return arguments that `function` takes."""
     common = {"window": window(), "fill": image_of(shape=(1, 1)), "workers": 1}
+    averages = {"window": window(mode=OUTSIDE), "after": (1, 1), "count_padding": True, "divisor": 0, "workers": 1}
+    layer = {"window": window(mode=OUTSIDE), "groups": 2, "workers": 1}
     return {
-        "median_filter": {"image": image_of(), "out": result_of(), "footprint": None, "omit_nan": False, **common},
+        "order_filter": {
+            "image": image_of(),
+            "out": result_of(),
+            "footprint": None,
+            "rank": None,
+            "percentile": 50.0,
+            "omit_nan": False,
+            **common,
+        },
+        "extremum_filter": {"image": image_of(), "out": result_of(), "maximum": True, "omit_nan": False, **common},
+        "median_network": {"image": image_of(), "out": result_of(), "omit_nan": False, **common},
         "box_blur": {"image": image_of(), "out": result_of(), "normalize": True, **common},
         "correlate": {
             "image": image_of(),
@@ -43,11 +58,11 @@ def right_arguments(function):
             **common,
             "fill": image_of("i4", (1, 1)),
         },
-        "max_pool_with_argmax": {
+        "max_pool": {
             "image": image_of(),
             "values": result_of(),
             "argmax": result_of(np.intp),
-            "window": window(mode=("constant", "constant")),
+            "window": window(mode=OUTSIDE),
             "workers": 1,
         },
         "max_pool_backward": {
@@ -56,23 +71,61 @@ def right_arguments(function):
             "out": result_of("f4", (2, 4, 5)),
             "workers": 1,
         },
+        "max_unpool": {
+            "values": image_of("f4"),
+            "argmax": image_of(np.intp),
+            "out": result_of("f4", (2, 4, 5)),
+            "workers": 1,
+        },
+        "adaptive_max_pool": {
+            "image": image_of(),
+            "values": result_of("u1", (2, 3, 4)),
+            "argmax": result_of(np.intp, (2, 3, 4)),
+            "workers": 1,
+        },
+        "avg_pool": {"image": image_of(), "out": result_of(), **averages},
+        "avg_pool_backward": {"grad": image_of("f4"), "out": result_of("f4"), **averages},
+        "conv2d": {
+            "x": image_of("f4", (2, 4, 8, 9)),
+            "weight": image_of("f4", (6, 2, 3, 3)),
+            "bias": image_of("f4", (6,)),
+            "out": result_of("f4", (2, 6, 8, 9)),
+            **layer,
+        },
+        "conv2d_backward_weight": {
+            "grad": image_of("f4", (2, 6, 8, 9)),
+            "x": image_of("f4", (2, 4, 8, 9)),
+            "out": result_of("f4", (6, 2, 3, 3)),
+            **layer,
+        },
         "convert": {"source": image_of(), "out": result_of("f4"), "workers": 1},
     }[function]
 
 
-FUNCTIONS = ["median_filter", "box_blur", "correlate", "max_pool_with_argmax", "max_pool_backward", "convert"]
 # The arguments of each that are arrays: (images and indices, results).
 ARRAYS = {
-    "median_filter": (["image"], ["out"]),
+    "order_filter": (["image"], ["out"]),
+    "extremum_filter": (["image"], ["out"]),
+    "median_network": (["image"], ["out"]),
     "box_blur": (["image"], ["out"]),
     "correlate": (["image", "kernel"], ["out"]),
-    "max_pool_with_argmax": (["image"], ["values", "argmax"]),
+    "max_pool": (["image"], ["values", "argmax"]),
     "max_pool_backward": (["grad", "argmax"], ["out"]),
+    "max_unpool": (["values", "argmax"], ["out"]),
+    "adaptive_max_pool": (["image"], ["values", "argmax"]),
+    "avg_pool": (["image"], ["out"]),
+    "avg_pool_backward": (["grad"], ["out"]),
+    "conv2d": (["x", "weight"], ["out"]),
+    "conv2d_backward_weight": (["grad", "x"], ["out"]),
     "convert": (["source"], ["out"]),
 }
+FUNCTIONS = list(ARRAYS)
 ALL_ARRAYS = [(function, name) for function, (inputs, results) in ARRAYS.items() for name in inputs + results]
 RESULTS = [(function, name) for function, (_, results) in ARRAYS.items() for name in results]
-FILLED = ["median_filter", "box_blur", "correlate"]
+FILLED = ["order_filter", "extremum_filter", "median_network", "box_blur", "correlate"]
+AVERAGES = ["avg_pool", "avg_pool_backward"]
+SCATTERS = ["max_pool_backward", "max_unpool"]
+OPTIONAL = {("max_pool", "argmax"), ("adaptive_max_pool", "argmax")}
 
 
 def refused(function, error=(TypeError, ValueError), **changes):
@@ -95,7 +148,8 @@ def test_the_right_arguments_are_right(function):
 
 def test_every_compiled_function_is_tested_here():
     callables = {name for name in dir(_core) if callable(getattr(_core, name)) and not name.startswith("_")}
-    assert callables == {*FUNCTIONS, "Window", "output_extent", "covers", "forked", "available_levels", "load_level"}
+    others = {"Window", "output_extent", "covers", "has_median_network", "forked", "available_levels", "load_level"}
+    assert callables == {*FUNCTIONS, *others}
 
 
 # Arrays
@@ -104,6 +158,9 @@ def test_every_compiled_function_is_tested_here():
 @pytest.mark.parametrize(("function", "name"), ALL_ARRAYS)
 @pytest.mark.parametrize("value", [None, 3, "text", [[1, 2], [3, 4]], b"bytes", (1, 2)], ids=repr)
 def test_what_is_no_array(function, name, value):
+    if value is None and (function, name) in OPTIONAL:
+        assert getattr(_core, function)(**right_arguments(function) | {name: None}) is None
+        return
     assert refused(function, TypeError, **{name: value})
 
 
@@ -130,8 +187,8 @@ def test_read_only_results(function, name):
 @pytest.mark.parametrize(
     ("function", "changes"),
     [
-        ("median_filter", {"out": result_of("i1")}),
-        ("median_filter", {"out": result_of("f4")}),
+        ("order_filter", {"out": result_of("i1")}),
+        ("order_filter", {"out": result_of("f4")}),
         ("box_blur", {"out": result_of("?")}),
         ("box_blur", {"image": image_of("?"), "fill": image_of("?", (1, 1))}),
         ("correlate", {"out": result_of("?")}),
@@ -142,11 +199,11 @@ def test_read_only_results(function, name):
         ("correlate", {"kernel": image_of("u8", (2, 3, 3)), "fill": image_of("u8", (1, 1))}),
         ("correlate", {"kernel": image_of(">i4", (2, 3, 3))}),
         ("correlate", {"kernel": image_of("f4", (2, 3, 3)), "fill": image_of("f4", (1, 1)), "image": image_of("f8")}),
-        ("max_pool_with_argmax", {"values": result_of("i1")}),
-        ("max_pool_with_argmax", {"argmax": result_of("i4")}),
-        ("max_pool_with_argmax", {"argmax": result_of("u8")}),
-        ("max_pool_with_argmax", {"argmax": result_of("f8")}),
-        ("max_pool_with_argmax", {"argmax": result_of(">i8")}),
+        ("max_pool", {"values": result_of("i1")}),
+        ("max_pool", {"argmax": result_of("i4")}),
+        ("max_pool", {"argmax": result_of("u8")}),
+        ("max_pool", {"argmax": result_of("f8")}),
+        ("max_pool", {"argmax": result_of(">i8")}),
         ("max_pool_backward", {"argmax": image_of("i4")}),
         ("max_pool_backward", {"argmax": image_of("u8")}),
         ("max_pool_backward", {"argmax": image_of("f8")}),
@@ -156,6 +213,25 @@ def test_read_only_results(function, name):
         ("max_pool_backward", {"grad": image_of(">f4")}),
         ("max_pool_backward", {"grad": image_of("f2"), "out": result_of("f2", (2, 4, 5))}),
         ("max_pool_backward", {"grad": image_of("?"), "out": result_of("?", (2, 4, 5))}),
+        ("extremum_filter", {"out": result_of("i1")}),
+        ("median_network", {"out": result_of("i1")}),
+        ("max_unpool", {"out": result_of("i4", (2, 4, 5))}),
+        ("max_unpool", {"argmax": image_of("i4")}),
+        ("max_unpool", {"argmax": image_of(">i8")}),
+        ("adaptive_max_pool", {"values": result_of("i1", (2, 3, 4))}),
+        ("adaptive_max_pool", {"argmax": result_of("u8", (2, 3, 4))}),
+        ("avg_pool", {"image": image_of("?")}),
+        ("avg_pool", {"out": result_of("?")}),
+        ("avg_pool_backward", {"out": result_of("?")}),
+        ("avg_pool_backward", {"grad": image_of("?")}),
+        ("conv2d", {"weight": image_of("f2", (6, 2, 3, 3))}),
+        ("conv2d", {"weight": image_of("u4", (6, 2, 3, 3))}),
+        ("conv2d", {"weight": image_of(">f4", (6, 2, 3, 3))}),
+        ("conv2d", {"x": image_of("f8", (2, 4, 8, 9))}),
+        ("conv2d", {"out": result_of("?", (2, 6, 8, 9))}),
+        ("conv2d", {"bias": image_of("f8", (6,))}),
+        ("conv2d", {"bias": image_of(">f4", (6,))}),
+        ("conv2d_backward_weight", {"out": result_of("?", (6, 2, 3, 3))}),
         ("convert", {"out": result_of("?")}),
     ],
 )
@@ -166,13 +242,46 @@ def test_pairs_of_types_without_a_loop(function, changes):
 @pytest.mark.parametrize(
     ("function", "changes"),
     [
-        ("max_pool_with_argmax", {"argmax": result_of(np.intp, (2, 8, 8))}),
-        ("max_pool_with_argmax", {"window": window(mode=("reflect", "constant"))}),  # a maximum outside the image
-        ("max_pool_with_argmax", {"window": window(mode=("constant", "wrap"))}),
-        ("max_pool_with_argmax", {"argmax": result_of(np.intp, (2, 9, 9))}),
-        ("max_pool_with_argmax", {"values": result_of("u1", (2, 7, 9))}),
+        ("max_pool", {"argmax": result_of(np.intp, (2, 8, 8))}),
+        ("max_pool", {"window": window(mode=("reflect", "constant"))}),  # a maximum outside the image
+        ("max_pool", {"window": window(mode=("constant", "wrap"))}),
+        ("max_pool", {"argmax": result_of(np.intp, (2, 9, 9))}),
+        ("max_pool", {"values": result_of("u1", (2, 7, 9))}),
         ("max_pool_backward", {"argmax": image_of(np.intp, (2, 8, 8))}),
         ("max_pool_backward", {"argmax": image_of(np.intp, (2, 7, 9))}),
+        ("max_unpool", {"argmax": image_of(np.intp, (2, 8, 8))}),
+        ("adaptive_max_pool", {"argmax": result_of(np.intp, (2, 3, 3))}),
+        ("avg_pool", {"out": result_of("u1", (2, 12, 9))}),  # windows without a pixel
+        ("avg_pool", {"image": image_of("u1", (2, 0, 9))}),
+        ("avg_pool", {"window": window(before=(3, 1), mode=OUTSIDE)}),
+        ("avg_pool", {"window": window(stride=(9, 1), mode=OUTSIDE)}),
+        ("avg_pool", {"window": None, "image": image_of("u1", (2, 8, 0))}),
+        ("avg_pool", {"divisor": -1}),
+        ("conv2d", {"groups": 0}),
+        ("conv2d", {"groups": -2}),
+        ("conv2d", {"groups": 3}),
+        ("conv2d", {"groups": 2**62}),
+        ("conv2d", {"weight": image_of("f4", (6, 4, 3, 3))}),
+        ("conv2d", {"weight": image_of("f4", (6, 2, 3, 4))}),
+        ("conv2d", {"weight": image_of("f4", (12, 3, 3))}),
+        ("conv2d", {"bias": image_of("f4", (5,))}),
+        ("conv2d", {"bias": image_of("f4", (6, 1))}),
+        ("conv2d", {"bias": np.zeros(12, "f4")[::2]}),
+        ("conv2d", {"window": window()}),
+        ("conv2d_backward_weight", {"groups": 0}),
+        ("conv2d_backward_weight", {"groups": 4}),
+        ("conv2d_backward_weight", {"out": result_of("f4", (6, 4, 3, 3))}),
+        ("conv2d_backward_weight", {"out": result_of("f4", (6, 2, 2, 3))}),
+        ("conv2d_backward_weight", {"window": window()}),
+        ("order_filter", {"rank": 9}),
+        ("order_filter", {"rank": -1}),
+        ("order_filter", {"rank": 0, "omit_nan": True}),
+        ("order_filter", {"percentile": 100.5}),
+        ("order_filter", {"percentile": -1.0}),
+        ("order_filter", {"percentile": float("nan")}),
+        ("median_network", {"window": window(size=(3, 5))}),
+        ("median_network", {"window": window(size=(9, 9))}),
+        ("median_network", {"window": window(stride=(4, 1))}),
         ("convert", {"out": result_of("f4", (2, 8, 8))}),
         ("convert", {"out": result_of("f4", (2, 9, 9))}),
         ("correlate", {"kernel": image_of("i4", (2, 3, 2))}),
@@ -218,9 +327,9 @@ def test_footprints():
         np.zeros((3, 3), bool),
         np.zeros((0, 0), bool),
     ):
-        assert refused("median_filter", (TypeError, ValueError), footprint=footprint), footprint
+        assert refused("order_filter", (TypeError, ValueError), footprint=footprint), footprint
     for footprint in ("text", object(), {"a": 1}, 3):
-        assert refused("median_filter", (TypeError, ValueError, RuntimeError), footprint=footprint), footprint
+        assert refused("order_filter", (TypeError, ValueError, RuntimeError), footprint=footprint), footprint
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -229,7 +338,8 @@ def test_windows_and_workers_of_another_kind(function):
         assert refused(function, TypeError, workers=workers), workers
     if "window" in right_arguments(function):
         for value in (None, (3, 3), 3, "window", object()):
-            assert refused(function, TypeError, window=value), value
+            if value is not None or function not in AVERAGES:  # for which None means adaptive windows
+                assert refused(function, TypeError, window=value), value
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -243,7 +353,7 @@ def test_any_number_of_workers_is_survived(function, workers):
         np.testing.assert_array_equal(arguments[name], serial[name])
 
 
-@pytest.mark.parametrize("function", ["median_filter", "box_blur"])
+@pytest.mark.parametrize("function", [*FILLED[:-1], *AVERAGES])
 def test_functions_without_dilation(function):
     assert refused(function, ValueError, window=window(dilation=(2, 1)))
     assert refused(function, ValueError, window=window(dilation=(1, 2)))
@@ -262,7 +372,7 @@ def test_windows_without_a_pixel_have_no_maximum():
         {"before": (LARGEST, 1)},
         {"before": (-LARGEST, 1)},
     ):
-        assert refused("max_pool_with_argmax", ValueError, window=window(**geometry)), geometry
+        assert refused("max_pool", ValueError, window=window(**geometry)), geometry
 
 
 def test_indices_outside_of_the_plane():
@@ -270,8 +380,10 @@ def test_indices_outside_of_the_plane():
         for place in (0, -1, 77):
             argmax = image_of(np.intp)
             argmax.flat[place] = index
-            assert refused("max_pool_backward", ValueError, argmax=argmax), index
-    assert refused("max_pool_backward", ValueError, out=result_of("f4", (2, 0, 5)))
+            for function in SCATTERS:
+                assert refused(function, ValueError, argmax=argmax), index
+    for function in SCATTERS:
+        assert refused(function, ValueError, out=result_of("f4", (2, 0, 5)))
 
 
 # Windows
@@ -320,15 +432,16 @@ def _huge_window(size):
     before = (size[0] - 1, size[1] - 1)
     refusals = []
     for call in (
-        lambda window: _core.median_filter(image, out, window, None, False, fill, 1),
-        lambda window: _core.max_pool_with_argmax(image, out, argmax, window, 1),
+        lambda window: _core.order_filter(image, out, window, None, None, 50.0, False, fill, 1),
+        lambda window: _core.extremum_filter(image, out, window, True, False, fill, 1),
+        lambda window: _core.max_pool(image, out, argmax, window, 1),
         lambda window: _core.box_blur(image, out, window, True, fill, 1),
     ):
         try:
             call(_core.Window(size, (1, 1), (1, 1), before, ("constant", "constant")))
         except (ValueError, MemoryError) as error:
             refusals.append(error)
-    assert len(refusals) == 3
+    assert len(refusals) == 4
 
 
 def test_extents_out_of_range():
@@ -381,15 +494,17 @@ def test_nothing_to_do(function, shape):
     arguments = right_arguments(function)
     leading = shape[:1]
     for name, array in list(arguments.items()):
-        if (function, name) in ALL_ARRAYS:
-            fixed = name == "kernel" or (function == "max_pool_backward" and name == "out")
-            arguments[name] = np.full(leading + array.shape[1:] if fixed else shape, SENTINEL, array.dtype)
+        if (function, name) not in ALL_ARRAYS or array.shape[-2:] == (3, 3) and array.ndim == 4:
+            continue  # weights have no batch
+        fixed = name == "kernel" or (function in SCATTERS and name == "out")
+        extents = array.shape[1:] if fixed else (*array.shape[1:-2], *shape[1:])
+        arguments[name] = np.full(leading + extents, SENTINEL, array.dtype)
     getattr(_core, function)(**arguments)
-    if function == "max_pool_backward":
+    if function in (*SCATTERS, "conv2d_backward_weight"):
         assert (arguments["out"] == 0).all()
 
 
-@pytest.mark.parametrize("function", [*FILLED, "max_pool_with_argmax"])
+@pytest.mark.parametrize("function", [*FILLED, "max_pool"])
 @pytest.mark.parametrize("shape", [(2, 0, 9), (2, 8, 0)], ids=str)
 def test_results_of_an_image_without_pixels(function, shape):
     dtype = right_arguments(function)["image"].dtype
@@ -397,7 +512,7 @@ def test_results_of_an_image_without_pixels(function, shape):
         assert refused(function, ValueError, image=np.zeros(shape, dtype), window=window(mode=(mode, mode)))
 
 
-@pytest.mark.parametrize("function", FILLED)
+@pytest.mark.parametrize("function", [function for function in FILLED if function != "median_network"])
 @pytest.mark.parametrize("mode", ["reflect", "mirror", "nearest", "wrap", "constant"])
 @pytest.mark.parametrize("before", [(LARGEST, -LARGEST), (-LARGEST, LARGEST), (9, -9)], ids=str)
 def test_results_far_outside_of_the_image(function, mode, before):
@@ -411,7 +526,7 @@ def test_results_far_outside_of_the_image(function, mode, before):
     assert (arguments["out"] == (45 if function == "correlate" else 5)).all()
 
 
-@pytest.mark.parametrize("function", ["median_filter", "box_blur", "convert"])
+@pytest.mark.parametrize("function", ["order_filter", "extremum_filter", "median_network", "box_blur", "convert"])
 def test_results_that_overlap_are_wrong_but_safe(function):
     arguments = right_arguments(function)
     memory = np.zeros(2 * 8 * 9 + 40, arguments["out"].dtype)

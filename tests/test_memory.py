@@ -109,7 +109,7 @@ def _fail_often():
         lambda: ik.max_pool_backward(image, bad, (2**31 - 1, 2**31 - 1)),
         lambda: _core.box_blur(image, out, window, True, bad, 1),
         lambda: _core.box_blur(image, None, window, True, bad, 1),
-        lambda: _core.median_filter(image, out, window, np.ones((2, 2), bool), False, out[:1, :1], 1),
+        lambda: _core.order_filter(image, out, window, np.ones((2, 2), bool), None, 50.0, False, out[:1, :1], 1),
         lambda: _core.Window((0, 0), (1, 1), (1, 1), (1, 1), ("wrap", "wrap")),
     ]
 

@@ -118,7 +118,7 @@ private:
         const auto keys = [](index bytes) { return bytes / static_cast<index>(sizeof(Key)); };
         const auto halve = [](index& extent) { extent = (extent + 1) / 2; };
         const index tall = std::max<index>(32, 8 * window.rows.size / window.rows.step());
-        TileShape shape{std::min(rows, tall), std::min<index>(columns, 2048)};
+        TileShape shape{std::clamp<index>(rows, 1, tall), std::clamp<index>(columns, 1, 2048)};
         const auto too_large = [&] { return window.rows.cover(shape.rows) * shape.columns > keys(tile_bytes); };
         const index least = std::max<index>(32, 2 * window.rows.size / window.rows.step());
         while (too_large() && shape.rows > least) {

@@ -70,7 +70,7 @@ private:
 
     static TileShape choose_shape(index rows, index columns, index stride) {
         constexpr index most = std::min<index>(2048, 8192 / static_cast<index>(sizeof(Key)));
-        return {std::min<index>(rows, std::max<index>(1, 32 / stride)), std::min(columns, most)};
+        return {std::clamp<index>(rows, 1, std::max<index>(1, 32 / stride)), std::clamp<index>(columns, 1, most)};
     }
 
     /// Rows that the network computes for `rows` of a tile.

@@ -393,6 +393,7 @@ void average_windows(const ConstStack& image, const MutableStack& out, const Poo
 
 void average_windows_backward(const ConstStack& grad, const MutableStack& out, const PoolWindows& windows,
                               int workers) {
+    require(grad.element.dtype >= Dtype::float16, "average_windows_backward: gradients are floats");
     require(windows.rows.outputs() == grad.first.rows && windows.columns.outputs() == grad.first.columns,
             "average_windows_backward: one gradient per window");
     const PoolAxis rows{outputs_of_pixels(windows.rows, out.first.rows), {}};

@@ -120,8 +120,8 @@ workers : int, optional
     The number of threads; -1 for all that the machine grants, None for the default (see `set_workers`). Small calls run
     on one. The result does not depend on it, bit for bit.
 """,
-    "kernel_anchor": """
-The anchor of a kernel of K taps is tap ``K // 2``: for even K the window reaches one pixel further up and left.
+    "nan_stays": """
+A NaN or an infinity reaches the results whose windows it lies in, and no others.
 """,
     "window_errors": """
 ValueError

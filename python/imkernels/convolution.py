@@ -123,6 +123,8 @@ def correlate(
     -----
     {{dtypes}}
 
+    {{nan_stays}}
+
     Integers are exact: int32 results are refused where ``sum(abs(kernel))`` times the largest magnitude of the image's
     dtype can pass 2**31 (``dtype=numpy.int64`` is the way out). A float result lies within ``K * L * eps
     * sum(|kernel| * |image|)`` of the exact one, and whole numbers below 2**24 come out exact.
@@ -198,6 +200,8 @@ def convolve(
     -----
     {{dtypes}}
 
+    {{nan_stays}}
+
     The anchor is that of `correlate`: the window of an even kernel reaches one pixel further up and left. So the result
     is that of `numpy.convolve` and of `scipy.signal.convolve` in mode "same", and for even kernels one pixel off
     `scipy.ndimage.convolve`, which turns the anchor round as well.
@@ -271,6 +275,8 @@ def correlate_separable(
     Notes
     -----
     {{dtypes}}
+
+    {{nan_stays}}
 
     Floats are rounded between the two steps. The bound for int32 is that of `correlate`: ``sum(abs(column)) *
     sum(abs(row))`` times the largest magnitude of the image's dtype.
@@ -581,6 +587,8 @@ def conv2d(
     -----
     {{dtypes}}
 
+    {{nan_stays}}
+
     The bias takes part in the last dtype and does not choose it. No buffer grows with the size of the image.
 
     Examples
@@ -687,6 +695,8 @@ def conv2d_backward_input(
     Notes
     -----
     {{dtypes}}
+
+    {{nan_stays}}
 
     Pixels of one place within the stride see the same taps: they are computed together, as a convolution of the
     gradient with those taps, and no zeros are multiplied.
@@ -847,7 +857,8 @@ def conv2d_backward_weight(
     -----
     {{dtypes}}
 
-    Rows are multiplied in that dtype and added up in float64, in an order that the shapes alone decide.
+    Rows are multiplied in that dtype and added up in float64, in an order that the shapes alone decide. A NaN reaches
+    the weights that it was multiplied with.
 
     Examples
     --------
@@ -931,6 +942,8 @@ def conv_transpose2d(
     Notes
     -----
     {{dtypes}}
+
+    {{nan_stays}}
 
     Examples
     --------

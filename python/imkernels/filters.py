@@ -648,6 +648,8 @@ def gaussian_filter(
     -----
     {{dtypes}}
 
+    {{nan_stays}}
+
     It is `correlate_separable` with weights proportional to ``exp(-x**2 / (2 * sigma**2))`` that add up to 1, which
     count as float32 for the dtype of the result.
 

@@ -230,7 +230,8 @@ def adaptive_max_pool(
     Returns
     -------
     ndarray, shape (..., P, Q)
-        The maxima. Window i along an axis of H pixels is ``floor(i * H / P) : ceil((i + 1) * H / P)``.
+        The maxima; a NaN counts as one. Window i along an axis of H pixels is ``floor(i * H / P) : ceil((i + 1) * H /
+        P)``.
 
     Raises
     ------
@@ -283,7 +284,8 @@ def adaptive_max_pool_with_argmax(
     Returns
     -------
     values : ndarray, shape (..., P, Q)
-        The maxima. Window i along an axis of H pixels is ``floor(i * H / P) : ceil((i + 1) * H / P)``.
+        The maxima; a NaN counts as one. Window i along an axis of H pixels is ``floor(i * H / P) : ceil((i + 1) * H /
+        P)``.
     argmax : ndarray of intp, shape (..., P, Q)
         Where they lie: ``row * W + column``. On ties (the two zeros tie) the first in row-major order, and the first
         NaN.
@@ -472,7 +474,7 @@ def max_unpool(
     Returns
     -------
     ndarray, shape (..., H, W)
-        The planes. Where positions repeat, the last value in row-major order stays.
+        The planes. Where positions repeat, the last value in row-major order stays. NaNs become the quiet one.
 
     Raises
     ------
@@ -590,6 +592,8 @@ def avg_pool(
     -----
     {{dtypes}}
 
+    {{nan_stays}}
+
     A window without a pixel of the image has no average: shapes that lead to one are a ValueError.
 
     Examples
@@ -648,6 +652,8 @@ def adaptive_avg_pool(
     Notes
     -----
     {{dtypes}}
+
+    {{nan_stays}}
 
     Examples
     --------
@@ -744,6 +750,8 @@ def avg_pool_backward(
     -----
     {{dtypes}}
 
+    {{nan_stays}}
+
     Examples
     --------
     >>> import numpy as np
@@ -805,6 +813,8 @@ def adaptive_avg_pool_backward(
     Notes
     -----
     {{dtypes}}
+
+    {{nan_stays}}
 
     Examples
     --------
