@@ -41,9 +41,64 @@ def box_blur(image, size=1, **keywords):
 
 
 def correlate(image, kernel=((1,),), **keywords):
-    # float16 and int8 kernels leave the dtype of the sum to the image
+    return ik.correlate(image, kernel_like(image, kernel), **keywords)
+
+
+def rank_filter(image, size=1, **keywords):
+    return ik.rank_filter(image, 0, size, **keywords)
+
+
+def percentile_filter(image, size=1, **keywords):
+    return ik.percentile_filter(image, 40, size, **keywords)
+
+
+def minimum_filter(image, size=1, **keywords):
+    return ik.minimum_filter(image, size, **keywords)
+
+
+def maximum_filter(image, size=1, **keywords):
+    return ik.maximum_filter(image, size, **keywords)
+
+
+def convolve(image, kernel=((1,),), **keywords):
+    return ik.convolve(image, kernel_like(image, kernel), **keywords)
+
+
+def correlate_separable(image, kernel=((1,),), **keywords):
+    factors = kernel_like(image, kernel)
+    return ik.correlate_separable(image, factors[:, 0], factors[0], **keywords)
+
+
+def max_pool(image, size=1, **keywords):
+    return ik.max_pool(image, size, **keywords)
+
+
+def avg_pool(image, size=1, **keywords):
+    return ik.avg_pool(image, size, **keywords)
+
+
+def kernel_like(image, kernel):
+    """Return a kernel whose dtype leaves that of the sum to the image: float16 or int8."""
     kind = "i1" if re.search("int|[<>][iu]|bool", str(getattr(image, "dtype", ""))) else "f2"
-    return ik.correlate(image, np.array(kernel, kind), **keywords)
+    return np.array(kernel, kind)
+
+
+def adaptive_max_pool(image, **keywords):
+    return ik.adaptive_max_pool(image, None, **keywords)
+
+
+def adaptive_avg_pool(image, **keywords):
+    return ik.adaptive_avg_pool(image, None, **keywords)
+
+
+def adaptive_max_pool_with_argmax(image, out=None, **keywords):
+    return ik.adaptive_max_pool_with_argmax(image, None, out=None if out is None else (out, None), **keywords)[0]
+
+
+def max_unpool(image, axes=None, **keywords):
+    """Put every pixel where it is."""
+    places, shape = places_of(np.shape(image), axes)
+    return ik.max_unpool(image, places, shape, axes=axes, **keywords)
 
 
 def max_pool_with_argmax(image, size=1, out=None, **keywords):
@@ -80,7 +135,36 @@ FUNCTIONS = [
         numbers=("size", "stride", "dilation", "padding"),
     ),
     Function("max_pool_backward", max_pool_backward, image="grad"),
+    *(
+        Function(name, call, bools=True, numbers=("size", "stride", "padding", "origin"))
+        for name, call in [
+            ("rank_filter", rank_filter),
+            ("percentile_filter", percentile_filter),
+            ("minimum_filter", minimum_filter),
+            ("maximum_filter", maximum_filter),
+        ]
+    ),
+    Function("convolve", convolve, numbers=("stride", "dilation", "padding", "origin"), sums=True),
+    Function(
+        "correlate_separable", correlate_separable, numbers=("stride", "dilation", "padding", "origin"), sums=True
+    ),
+    Function("max_pool", max_pool, bools=True, numbers=("size", "stride", "dilation", "padding")),
+    Function("avg_pool", avg_pool, numbers=("size", "stride", "padding")),
+    Function("adaptive_max_pool", adaptive_max_pool, bools=True),
+    Function("adaptive_max_pool_with_argmax", adaptive_max_pool_with_argmax, out="out[0]", bools=True),
+    Function("adaptive_avg_pool", adaptive_avg_pool),
+    Function("max_unpool", max_unpool, image="values", bools=True),
 ]
+# Functions that no window of one pixel turns into a copy: of floats alone, or of three core axes.
+OTHERS = {
+    "gaussian_filter",
+    "avg_pool_backward",
+    "adaptive_avg_pool_backward",
+    "conv2d",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "conv_transpose2d",
+}
 functions = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
 NUMBERS = [(function, name) for function in FUNCTIONS for name in function.numbers]
 numbers = pytest.mark.parametrize(
@@ -99,7 +183,7 @@ IMAGE = np.arange(1.0, 31.0).reshape(5, 6)
 
 def test_the_table_is_complete():
     public = {name for name in ik.__all__ if isinstance(getattr(ik, name), KernelFunction)}
-    assert {function.name for function in FUNCTIONS} == public
+    assert {function.name for function in FUNCTIONS} | OTHERS == public
 
 
 def computable(function, dtype):
@@ -223,7 +307,8 @@ def test_what_is_no_image_at_all(function, value):
 @functions
 def test_ragged_lists(function):
     ragged = [[1, 2], [3]]
-    call = function if function.name != "max_pool_backward" else lambda grad: ik.max_pool_backward(grad, [[0]], (1, 1))
+    scatter = {"max_pool_backward": ik.max_pool_backward, "max_unpool": ik.max_unpool}.get(function.name)
+    call = function if scatter is None else lambda values: scatter(values, [[0]], (1, 1))
     with pytest.raises(ValueError, match=rf"^{function.image} must .*inhomogeneous"):
         call(ragged)
 
@@ -265,8 +350,8 @@ def test_empty_batches(function, shape, dtype):
 @functions
 @pytest.mark.parametrize("shape", [(0, 6), (5, 0), (0, 0), (2, 0, 6)])
 def test_planes_without_pixels(function, shape):
-    if function.name == "max_pool_with_argmax":
-        with pytest.raises(ValueError, match=r"^(size|padding) must "):
+    if function.name.startswith(("max_pool", "avg_pool", "adaptive")) and function.name != "max_pool_backward":
+        with pytest.raises(ValueError, match=r"^(size|padding|image) must "):
             function(np.zeros(shape))
     else:
         assert function(np.zeros(shape)).shape == shape
@@ -287,7 +372,7 @@ def test_any_two_axes(function, axes):
 @numbers
 def test_pairs_are_given_in_the_order_of_axes(function, name):
     image = image_of(function, (9, 3, 11), np.dtype("f4"))
-    base = {"kernel": np.ones((3, 5))} if function.name == "correlate" else {"size": (3, 5)}
+    base = {"kernel": np.ones((3, 5))} if function.sums else {"size": (3, 5)}
     value = {"size": (5, 3), "origin": (1, 0)}.get(name, (1, 2))
     keywords = base | {name: value}
     wanted = function(np.ascontiguousarray(image.transpose(1, 2, 0)), **keywords)
@@ -347,7 +432,7 @@ BIG = np.arange(50.0 * 51).reshape(50, 51) % 17
 
 def window(function, **keywords):
     """Call with a window of 7 x 7 pixels and a stride of 1."""
-    base = {"kernel": np.ones((7, 7))} if function.name == "correlate" else {"size": 7}
+    base = {"kernel": np.ones((7, 7))} if "dilation" in function.numbers and function.sums else {"size": 7}
     base["stride"] = 1
     return function(BIG, **base | keywords)
 

@@ -494,7 +494,7 @@ def test_nothing_to_do(function, shape):
     arguments = right_arguments(function)
     leading = shape[:1]
     for name, array in list(arguments.items()):
-        if (function, name) not in ALL_ARRAYS or array.shape[-2:] == (3, 3) and array.ndim == 4:
+        if (function, name) not in ALL_ARRAYS or (array.shape[-2:] == (3, 3) and array.ndim == 4):
             continue  # weights have no batch
         fixed = name == "kernel" or (function in SCATTERS and name == "out")
         extents = array.shape[1:] if fixed else (*array.shape[1:-2], *shape[1:])

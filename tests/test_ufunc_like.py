@@ -41,22 +41,62 @@ OURS = {
     "median_filter": lambda x=MATRIX, **keywords: ik.median_filter(x, 3, **keywords),
     "box_blur": lambda x=MATRIX, **keywords: ik.box_blur(x, 3, **keywords),
     "correlate": lambda x=MATRIX, **keywords: ik.correlate(x, np.ones((2, 2)), **keywords),
+    "rank_filter": lambda x=MATRIX, **keywords: ik.rank_filter(x, 1, 3, **keywords),
+    "percentile_filter": lambda x=MATRIX, **keywords: ik.percentile_filter(x, 20, 3, **keywords),
+    "minimum_filter": lambda x=MATRIX, **keywords: ik.minimum_filter(x, 3, **keywords),
+    "maximum_filter": lambda x=MATRIX, **keywords: ik.maximum_filter(x, 3, **keywords),
+    "convolve": lambda x=MATRIX, **keywords: ik.convolve(x, np.ones((2, 2)), **keywords),
+    "correlate_separable": lambda x=MATRIX, **keywords: ik.correlate_separable(x, np.ones(2), np.ones(3), **keywords),
+    "gaussian_filter": lambda x=MATRIX, **keywords: ik.gaussian_filter(x, 1, **keywords),
+    "max_pool": lambda x=MATRIX, **keywords: ik.max_pool(x, 1, **keywords),
     "max_pool_backward": lambda x=MATRIX, **keywords: ik.max_pool_backward(x, PLACES, (3, 3), **keywords),
+    "max_unpool": lambda x=MATRIX, **keywords: ik.max_unpool(x, PLACES, (3, 3), **keywords),
+    "avg_pool": lambda x=MATRIX, **keywords: ik.avg_pool(x, 1, **keywords),
+    "avg_pool_backward": lambda x=MATRIX, **keywords: ik.avg_pool_backward(x, (3, 3), 1, **keywords),
+    "adaptive_max_pool": lambda x=MATRIX, **keywords: ik.adaptive_max_pool(x, 3, **keywords),
+    "adaptive_avg_pool": lambda x=MATRIX, **keywords: ik.adaptive_avg_pool(x, 3, **keywords),
+    "adaptive_avg_pool_backward": lambda x=MATRIX, **keywords: ik.adaptive_avg_pool_backward(x, (3, 3), **keywords),
 }
+# Of the gradient alone: results of floats, whatever `dtype` asks for
+GRADIENTS = {"avg_pool_backward", "adaptive_avg_pool_backward"}
+# Functions of images with channels, which have three core axes
+LEARNED = {
+    "conv2d": lambda x, **keywords: ik.conv2d(x, np.ones((2, 3, 1, 1)), **keywords),
+    "conv2d_backward_input": lambda x, **keywords: ik.conv2d_backward_input(
+        x, np.ones((3, 2, 1, 1)), channels_last_shape(x, 2, keywords.get("axes")), **keywords
+    ),
+    "conv2d_backward_weight": lambda x, **keywords: ik.conv2d_backward_weight(x, x, (3, 3, 1, 1), **keywords),
+    "conv_transpose2d": lambda x, **keywords: ik.conv_transpose2d(x, np.ones((3, 2, 1, 1)), **keywords),
+}
+
+
+def channels_last_shape(x, channels, axes):
+    """Return the shape of images like `x` with another number of channels."""
+    shape = list(np.shape(x))
+    shape[-3 if axes is None else axes[0]] = channels
+    return tuple(shape)
+
+
 # With two results
 NUMPY_PAIRS = {"divmod": lambda x=MATRIX, **keywords: np.divmod(x, MATRIX + 1, **keywords)}
-OUR_PAIRS = {"max_pool_with_argmax": lambda x=MATRIX, **keywords: ik.max_pool_with_argmax(x, 1, **keywords)}
+OUR_PAIRS = {
+    "max_pool_with_argmax": lambda x=MATRIX, **keywords: ik.max_pool_with_argmax(x, 1, **keywords),
+    "adaptive_max_pool_with_argmax": lambda x=MATRIX, **keywords: ik.adaptive_max_pool_with_argmax(x, 3, **keywords),
+}
 # With the second of two inputs
 NUMPY_SECOND = {"matmul": lambda y: np.matmul(MATRIX, y), "vecdot": lambda y: np.vecdot(MATRIX, y)}
 OUR_SECOND = {
     "correlate": lambda y: ik.correlate(MATRIX, y),
+    "convolve": lambda y: ik.convolve(MATRIX, y),
     "max_pool_backward": lambda y: ik.max_pool_backward(MATRIX, np.zeros((3, 3), int) if y is MATRIX else y, (3, 3)),
+    "max_unpool": lambda y: ik.max_unpool(MATRIX, np.zeros((3, 3), int) if y is MATRIX else y, (3, 3)),
 }
+SCATTERS = {"max_pool_backward", "max_unpool"}  # whose second input is places
 
 
 def test_every_function_is_measured():
-    assert KERNELS.keys() == OURS.keys() | OUR_PAIRS.keys()
-    assert {name for name in KERNELS if KERNELS[name].nin == 2} == OUR_SECOND.keys()
+    assert KERNELS.keys() == OURS.keys() | OUR_PAIRS.keys() | LEARNED.keys()
+    assert {name for name in KERNELS if KERNELS[name].nin == 2} == OUR_SECOND.keys() | LEARNED.keys()
     assert {name for name in KERNELS if KERNELS[name].nout == 2} == OUR_PAIRS.keys()
 
 
@@ -202,7 +242,9 @@ def test_keywords(row, name):
     for peer_name, call in NUMPY.items():
         if row.differs == AXES and peer_name == "vecdot":
             continue  # it has other core axes
-        agree_unless(row.differs, found, outcome(call, **row.make(call())))
+        # Gradients of averages are floats whatever is asked for: there NumPy's answer is ours.
+        differs = "" if name in GRADIENTS and row.name == "dtype of another kind" else row.differs
+        agree_unless(differs, found, outcome(call, **row.make(call())))
 
 
 PAIR_KEYWORDS = [
@@ -304,7 +346,7 @@ def test_inputs(value, differs, name):
 @pytest.mark.parametrize("name", OUR_SECOND)
 @inputs
 def test_second_inputs(value, differs, name):
-    if name == "max_pool_backward":
+    if name in SCATTERS:
         value = as_places(value)
     found = single(outcome(OUR_SECOND[name], value))
     for call in NUMPY_SECOND.values():
@@ -327,11 +369,11 @@ def test_dask_and_xarray_are_refused_with_the_adapters_name(name):
     call = (OURS | OUR_PAIRS)[name]
     lazy = peer("dask.array").from_array(MATRIX)
     agree_unless(ELSEWHERE, outcome(call, lazy), outcome(NUMPY["matmul"], lazy))
-    with pytest.raises(TypeError, match=r"\b(image|grad) must be .* dask\.array\.map_overlap"):
+    with pytest.raises(TypeError, match=r"\b(image|grad|values) must be .* dask\.array\.map_overlap"):
         call(lazy)
     labelled = peer("xarray").DataArray(MATRIX)
     agree_unless(ELSEWHERE, outcome(call, labelled), outcome(NUMPY["matmul"], labelled))
-    with pytest.raises(TypeError, match=r"\b(image|grad) must be .* xarray\.apply_ufunc"):
+    with pytest.raises(TypeError, match=r"\b(image|grad|values) must be .* xarray\.apply_ufunc"):
         call(labelled)
 
 
@@ -353,7 +395,9 @@ def test_nothing_of_dask_is_ever_computed_silently():
 @pytest.mark.parametrize("module", ["cupy", "jax.numpy", "jaxlib._jax", "dask.array.core", "xarray.core.dataarray"])
 @pytest.mark.parametrize("name", sorted(OURS | OUR_PAIRS))
 def test_arrays_of_other_packages_are_refused_with_a_way_out(module, name):
-    with pytest.raises(TypeError, match=r"^(image|grad) must be an array in this process's memory, got Array; use \w+"):
+    with pytest.raises(
+        TypeError, match=r"^(image|grad|values) must be an array in this process's memory, got Array; use \w+"
+    ):
         (OURS | OUR_PAIRS)[name](elsewhere(module))
 
 
@@ -381,12 +425,10 @@ def test_an_out_that_overlaps_the_input_is_as_if_it_had_been_copied(name, shift)
 @pytest.mark.parametrize("name", [*NUMPY, *OURS])
 def test_an_out_that_is_the_second_input(name):
     if name in OUR_SECOND:
-        kernel = MATRIX.astype(int) if name == "max_pool_backward" else MATRIX.copy()
+        kernel = MATRIX.astype(int) if name in SCATTERS else MATRIX.copy()
         wanted = OUR_SECOND[name](kernel.copy())
-        function = (
-            ik.correlate if name == "correlate" else lambda *rest, **kw: ik.max_pool_backward(*rest, (3, 3), **kw)
-        )
-        result = function(MATRIX, kernel, out=kernel, casting="unsafe")
+        shape = [(3, 3)] if name in SCATTERS else []
+        result = KERNELS[name](MATRIX, kernel, *shape, out=kernel, casting="unsafe")
         assert result is kernel
         np.testing.assert_array_equal(kernel, wanted.astype(kernel.dtype))
     elif name == "matmul":
@@ -412,8 +454,8 @@ def test_results_are_new_arrays_in_c_order(name):
 @pytest.mark.parametrize("name", sorted(OURS | OUR_PAIRS))
 @pytest.mark.parametrize("lead", [(0,), (2, 0), (0, 3)])
 def test_empty_loops_give_empty_results(name, lead):
-    if name == "max_pool_backward":
-        results = ik.max_pool_backward(np.zeros((*lead, 3, 3)), np.zeros((*lead, 3, 3), int), (3, 3))
+    if name in SCATTERS:
+        results = KERNELS[name](np.zeros((*lead, 3, 3)), np.zeros((*lead, 3, 3), int), (3, 3))
     else:
         results = (OURS | OUR_PAIRS)[name](np.zeros((*lead, 3, 3)))
     for result in results if isinstance(results, tuple) else (results,):
@@ -446,9 +488,28 @@ def test_attributes_are_those_of_a_ufunc(name, attribute):
     [
         ("median_filter", "(h,w)->(p,q)"),
         ("box_blur", "(h,w)->(p,q)"),
+        ("rank_filter", "(h,w)->(p,q)"),
+        ("percentile_filter", "(h,w)->(p,q)"),
+        ("minimum_filter", "(h,w)->(p,q)"),
+        ("maximum_filter", "(h,w)->(p,q)"),
+        ("gaussian_filter", "(h,w)->(p,q)"),
         ("correlate", "(h,w),(k,l)->(p,q)"),
+        ("convolve", "(h,w),(k,l)->(p,q)"),
+        ("correlate_separable", "(h,w),(k),(l)->(p,q)"),
+        ("max_pool", "(h,w)->(p,q)"),
         ("max_pool_with_argmax", "(h,w)->(p,q),(p,q)"),
         ("max_pool_backward", "(p,q),(p,q)->(h,w)"),
+        ("max_unpool", "(p,q),(p,q)->(h,w)"),
+        ("avg_pool", "(h,w)->(p,q)"),
+        ("avg_pool_backward", "(p,q)->(h,w)"),
+        ("adaptive_max_pool", "(h,w)->(p,q)"),
+        ("adaptive_max_pool_with_argmax", "(h,w)->(p,q),(p,q)"),
+        ("adaptive_avg_pool", "(h,w)->(p,q)"),
+        ("adaptive_avg_pool_backward", "(p,q)->(h,w)"),
+        ("conv2d", "(c,h,w),(o,d,k,l)->(o,p,q)"),
+        ("conv2d_backward_input", "(o,p,q),(o,d,k,l)->(c,h,w)"),
+        ("conv2d_backward_weight", "(o,p,q),(c,h,w)->(o,d,k,l)"),
+        ("conv_transpose2d", "(c,h,w),(c,d,k,l)->(o,p,q)"),
     ],
 )
 def test_signatures_and_numbers_of_operands(name, signature):
@@ -507,19 +568,41 @@ def test_pickle_and_copy_give_the_same_object(name):
 
 COMMON = "out=None, axes=None, dtype=None, casting='same_kind', workers=None"
 BORDER = "mode='reflect', cval=0.0, origin=0"
+ORDER = f"*, footprint=None, stride=1, padding='same', {BORDER}, nan='propagate'"
+AVERAGE = "stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None"
+LAYER = "stride=1, padding=0, dilation=1, groups=1"
 
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        (
-            "median_filter",
-            f"image, size=None, *, footprint=None, stride=1, padding='same', {BORDER}, nan='propagate', method='auto'",
-        ),
+        ("median_filter", f"image, size=None, {ORDER}, method='auto'"),
+        ("rank_filter", f"image, rank, size=None, {ORDER}, method='auto'"),
+        ("percentile_filter", f"image, percentile, size=None, {ORDER}, method='auto'"),
+        ("minimum_filter", f"image, size=None, {ORDER}"),
+        ("maximum_filter", f"image, size=None, {ORDER}"),
         ("box_blur", f"image, size, *, stride=1, padding='same', {BORDER}, normalize=True"),
         ("correlate", f"image, kernel, *, stride=1, dilation=1, padding='same', {BORDER}, method='auto'"),
+        ("convolve", f"image, kernel, *, stride=1, dilation=1, padding='same', {BORDER}, method='auto'"),
+        ("correlate_separable", f"image, column, row, *, stride=1, dilation=1, padding='same', {BORDER}"),
+        (
+            "gaussian_filter",
+            "image, sigma, *, truncate=4.0, stride=1, padding='same', mode='reflect', cval=0.0",
+        ),
+        ("max_pool", "image, size, *, stride=None, padding=0, dilation=1, ceil_mode=False"),
         ("max_pool_with_argmax", "image, size, *, stride=None, padding=0, dilation=1, ceil_mode=False"),
         ("max_pool_backward", "grad, argmax, shape, *"),
+        ("max_unpool", "values, argmax, shape, *"),
+        ("avg_pool", f"image, size, *, {AVERAGE}"),
+        ("avg_pool_backward", f"grad, shape, size, *, {AVERAGE}"),
+        ("adaptive_max_pool", "image, output_size, *"),
+        ("adaptive_max_pool_with_argmax", "image, output_size, *"),
+        ("adaptive_avg_pool", "image, output_size, *"),
+        ("adaptive_avg_pool_backward", "grad, shape, *"),
+        ("conv2d", f"x, weight, *, bias=None, {LAYER}"),
+        ("conv2d_backward_input", f"grad, weight, input_shape, *, {LAYER}"),
+        ("conv2d_backward_weight", f"grad, x, weight_shape, *, {LAYER}"),
+        ("conv_transpose2d", "x, weight, *, bias=None, stride=1, padding=0, output_padding=0, dilation=1, groups=1"),
     ],
 )
 def test_python_signatures(name, parameters):
@@ -541,16 +624,32 @@ def first_loop(types, dtypes):
     return None
 
 
+EXTENTS = {
+    "correlate_separable": [(3, 3), (3,), (3,)],
+    "conv2d": [(2, 3, 3), (1, 2, 2, 2)],
+    "conv_transpose2d": [(2, 3, 3), (2, 1, 2, 2)],
+    "conv2d_backward_input": [(1, 2, 2), (1, 2, 2, 2)],
+    "conv2d_backward_weight": [(1, 2, 2), (2, 3, 3)],
+}
+# What follows the inputs: sizes, ranks and shapes
+REST = {
+    "rank_filter": [1, 2],
+    "percentile_filter": [30, 2],
+    "max_pool_backward": [(2, 2)],
+    "max_unpool": [(2, 2)],
+    "avg_pool_backward": [(6, 6), 2],
+    "adaptive_avg_pool_backward": [(6, 6)],
+    "conv2d_backward_input": [(2, 3, 3)],
+    "conv2d_backward_weight": [(1, 2, 2, 2)],
+}
+
+
 def call_with(name, dtypes, **keywords):
     """Return the results of a call whose inputs have these dtypes, as a tuple."""
     function = KERNELS[name]
-    arrays = [np.ones((3, 3), dtype) for dtype in dtypes]
-    if name == "max_pool_backward":
-        results = function(*arrays, (2, 2), **keywords)
-    elif function.nin == 2:
-        results = function(*arrays, **keywords)
-    else:
-        results = function(*arrays, 2, **keywords)
+    arrays = [np.ones(extents, dtype) for extents, dtype in zip(EXTENTS.get(name, [(3, 3)] * 2), dtypes, strict=False)]
+    rest = REST.get(name, [2] if function.nin == 1 else [])
+    results = function(*arrays, *rest, **keywords)
     return results if isinstance(results, tuple) else (results,)
 
 
@@ -601,8 +700,8 @@ def test_the_loop_is_the_first_that_all_inputs_reach_by_safe_casts(name):
             resolved = function.resolve_dtypes((*given, *[None] * function.nout))
         except TypeError:
             continue  # refused by name, such as sums of bool: test_resolve_dtypes_agrees_with_the_call
-        if name == "max_pool_backward" and given[1] == np.uint64:
-            continue  # indices that intp cannot hold are refused by value
+        if name in SCATTERS and given[1].kind in "iu":
+            continue  # indices of any width are read
         inputs, outputs = dtypes_of(first_loop(function.types, given))
         assert resolved == (*inputs, *outputs), given
 
@@ -660,8 +759,8 @@ def test_resolve_dtypes_answers_as_numpy_does(name, dtypes, keywords):
 @pytest.mark.parametrize("dtype", [dtype for dtype in EVERY_DTYPE if dtype.kind != "b"], ids=str)
 def test_dtype_is_that_of_the_result(name, dtype):
     call = (OURS | OUR_PAIRS)[name]
-    if dtype in UNSUPPORTED:
-        with pytest.raises(TypeError, match=rf"^dtype must be one that {name} has a loop for .*int8.*float64.* got "):
+    if dtype in UNSUPPORTED or (name in GRADIENTS and dtype.kind != "f"):
+        with pytest.raises(TypeError, match=rf"^dtype must be one that {name} has a loop for .*float64.* got "):
             call(dtype=dtype)
         return
     results = call(dtype=dtype)
@@ -676,3 +775,74 @@ def test_dtype_bool_has_loops_of_bool_alone():
     for call in (*OURS.values(), *OUR_PAIRS.values()):
         with pytest.raises(TypeError, match=r"^dtype must be one that \w+ has a loop for .* got bool$"):
             call(dtype=bool)
+
+
+# Three core axes
+
+
+@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (-1, -3, -2), (1, 2, 0)])
+def test_three_axes_name_channels_rows_and_columns(name, axes):
+    x = np.arange(27.0).reshape(3, 3, 3)
+    moved = np.moveaxis(x, (0, 1, 2), axes)
+    wanted = LEARNED[name](x)
+    found = LEARNED[name](moved, axes=axes)
+    if name != "conv2d_backward_weight":  # its result is weights, which have axes of their own
+        wanted = np.moveaxis(wanted, (0, 1, 2), axes)
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize(
+    ("axes", "error", "text"),
+    [
+        ((0, 1), ValueError, r"axes must be 3 ints, got \(0, 1\)"),
+        ((0, 1, 1), ValueError, r"axes must be 3 different axes of \w+, which has 3, got \(0, 1, 1\)"),
+        ((0, 1, 3), ValueError, r"axes must be 3 different axes of \w+, which has 3, got \(0, 1, 3\)"),
+        ((0, 1, 2.0), TypeError, r"axes must be 3 ints, got \(0, 1, 2.0\)"),
+        (1, TypeError, "axes must be 3 ints, got 1"),
+        ("012", TypeError, "axes must be 3 ints, got '012'"),
+    ],
+)
+def test_three_axes_that_are_not_there(name, axes, error, text):
+    x = np.ones((3, 3, 3))
+    rest = {"conv2d_backward_input": [(2, 3, 3)], "conv2d_backward_weight": [(3, 3, 1, 1)]}.get(name, [])
+    second = x if name == "conv2d_backward_weight" else np.ones((3, 3, 1, 1))
+    with pytest.raises(error, match=text):
+        KERNELS[name](x, second, *rest, axes=axes)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_results_of_learned_convolution_go_to_out(name):
+    x = np.arange(54.0).reshape(2, 3, 3, 3)
+    wanted = LEARNED[name](x)
+    out = np.empty_like(wanted)
+    assert LEARNED[name](x, out=out) is out
+    np.testing.assert_array_equal(out, wanted)
+    assert LEARNED[name](x, out=(out,)) is out
+    narrow = np.empty(wanted.shape, "f4")
+    assert LEARNED[name](x, out=narrow) is narrow
+    np.testing.assert_array_equal(narrow, wanted)
+    with pytest.raises(ValueError, match="out must have the shape of the result"):
+        LEARNED[name](x, out=np.empty((1, *wanted.shape)))
+    with pytest.raises(TypeError, match="out must allow casting='same_kind' from float64, got dtype int32"):
+        LEARNED[name](x, out=wanted.astype("i4"))
+    with pytest.raises(ValueError, match="out must be writeable, got a read-only array"):
+        LEARNED[name](x, out=read_only(out))
+    assert LEARNED[name](x.astype("f4"), dtype="f8").dtype == np.float64
+    assert LEARNED[name](x, dtype="f2").dtype == np.float16
+    with pytest.raises(TypeError, match=f"dtype must be one that {name} has a loop for .* got bool"):
+        LEARNED[name](x, dtype=bool)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_arrays_from_elsewhere_are_refused_by_learned_convolution(name):
+    for value, text in [
+        (elsewhere("cupy"), "must be an array in this process's memory"),
+        (np.ma.masked_array(np.ones((3, 3, 3))), "must not be a MaskedArray"),
+        (Refusing(), "refuses array functions"),
+    ]:
+        with pytest.raises(TypeError, match=text):
+            KERNELS[name](value, np.ones((3, 3, 1, 1)), *REST.get(name, []))
+        with pytest.raises(TypeError, match=text):
+            KERNELS[name](np.ones((3, 3, 3)), value, *REST.get(name, []))

@@ -26,6 +26,7 @@ from imkernels._arguments import (
     fill_element,
     flag,
     footprint_mask,
+    pair,
     real_pair,
     result_dtype,
     result_shape,
@@ -71,8 +72,8 @@ def _order_window(
     taps, mask = footprint_mask(size, footprint)
     name = "size" if footprint is None else "footprint"
     window, extents = window_plan(pixels, taps, stride=stride, padding=padding, mode=mode, origin=origin, name=name)
-    rows, columns = (taps, taps) if isinstance(taps, int) else taps
-    values = int(rows) * int(columns) if mask is None else int(np.count_nonzero(mask))
+    rows, columns = pair(taps, name)
+    values = rows * columns if mask is None else int(np.count_nonzero(mask))
     return OrderWindow(
         pixels, places, window, extents, mask, values, fill_element(cval, pixels.dtype.newbyteorder("="))
     )
