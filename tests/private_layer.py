@@ -10,10 +10,38 @@ class Layer:
         self.module = module
         self.workers = 1
 
-    def median_filter(self, image, size, *, stride=(1, 1), mode="reflect", cval=0, footprint=None, omit_nan=False):
+    def median_filter(self, image, size, **options):
+        return self.order_filter(image, size, None, 50.0, **options)
+
+    def order_filter(
+        self,
+        image,
+        size,
+        rank,
+        percentile=0.0,
+        *,
+        stride=(1, 1),
+        mode="reflect",
+        cval=0,
+        footprint=None,
+        omit_nan=False,
+    ):
         out = self.result(image.shape, stride, image.dtype)
         window = self.window(size, stride=stride, mode=mode)
-        self.module.order_filter(image, out, window, footprint, None, 50.0, omit_nan, fill(cval, image), self.workers)
+        rule = (footprint, rank, percentile, omit_nan, fill(cval, image), self.workers)
+        self.module.order_filter(image, out, window, *rule)
+        return out
+
+    def extremum_filter(self, image, size, maximum, *, stride=(1, 1), mode="reflect", cval=0, omit_nan=False):
+        out = self.result(image.shape, stride, image.dtype)
+        window = self.window(size, stride=stride, mode=mode)
+        self.module.extremum_filter(image, out, window, maximum, omit_nan, fill(cval, image), self.workers)
+        return out
+
+    def median_network(self, image, size, *, stride=(1, 1), mode="reflect", cval=0, omit_nan=False):
+        out = self.result(image.shape, stride, image.dtype)
+        window = self.window(size, stride=stride, mode=mode)
+        self.module.median_network(image, out, window, omit_nan, fill(cval, image), self.workers)
         return out
 
     def box_blur(self, image, size, *, stride=(1, 1), mode="reflect", cval=0, normalize=True, dtype=None):
@@ -37,9 +65,61 @@ class Layer:
         self.module.max_pool(image, values, argmax, window, self.workers)
         return values, argmax
 
+    def max_pool(self, image, size, *, stride=(1, 1), dilation=(1, 1)):
+        values = self.result(image.shape, stride, image.dtype)
+        window = self.window(size, stride=stride, dilation=dilation, mode="constant")
+        self.module.max_pool(image, values, None, window, self.workers)
+        return values
+
     def max_pool_backward(self, grad, argmax, shape):
         out = np.empty(grad.shape[:-2] + shape, grad.dtype)
         self.module.max_pool_backward(grad, argmax, out, self.workers)
+        return out
+
+    def max_unpool(self, values, argmax, shape):
+        out = np.empty(values.shape[:-2] + shape, values.dtype)
+        self.module.max_unpool(values, argmax, out, self.workers)
+        return out
+
+    def adaptive_max_pool(self, image, extents):
+        values, argmax = (np.empty(image.shape[:-2] + extents, dtype) for dtype in (image.dtype, np.intp))
+        self.module.adaptive_max_pool(image, values, argmax, self.workers)
+        return values, argmax
+
+    def avg_pool(self, image, size, *, stride=(1, 1), count_padding=True, divisor=0):
+        """Average; what "same" pads behind the image counts with the rest of the padding."""
+        out = self.result(image.shape, stride, image.dtype)
+        self.module.avg_pool(image, out, *self.averages(size, stride, count_padding, divisor))
+        return out
+
+    def avg_pool_backward(self, grad, shape, size, *, stride=(1, 1), count_padding=True, divisor=0):
+        out = np.empty(grad.shape[:-2] + shape, grad.dtype)
+        self.module.avg_pool_backward(grad, out, *self.averages(size, stride, count_padding, divisor))
+        return out
+
+    def adaptive_avg_pool(self, image, extents):
+        out = np.empty(image.shape[:-2] + extents, image.dtype)
+        self.module.avg_pool(image, out, None, (0, 0), False, 0, self.workers)
+        return out
+
+    def averages(self, size, stride, count_padding, divisor):
+        """Return the arguments behind the arrays."""
+        window = self.window(size, stride=stride, mode="constant")
+        after = tuple((k - 1) // 2 for k in size)
+        return window, after, count_padding, divisor, self.workers
+
+    def conv2d(self, x, weight, *, bias=None, groups=1, stride=(1, 1), dilation=(1, 1), dtype=None):
+        """Convolve in the weights' type: int32, int64, float32 or float64."""
+        shape = (*x.shape[:-3], weight.shape[0], *x.shape[-2:])
+        out = self.result(shape, stride, weight.dtype if dtype is None else dtype)
+        window = self.window(weight.shape[-2:], stride=stride, dilation=dilation, mode="constant")
+        self.module.conv2d(x, weight, bias, out, window, groups, self.workers)
+        return out
+
+    def conv2d_backward_weight(self, grad, x, shape, *, groups=1, stride=(1, 1), dilation=(1, 1)):
+        out = np.empty(shape, grad.dtype)
+        window = self.window(shape[-2:], stride=stride, dilation=dilation, mode="constant")
+        self.module.conv2d_backward_weight(grad, x, out, window, groups, self.workers)
         return out
 
     def convert(self, source, dtype):

@@ -41,6 +41,7 @@ PRIVATE_TESTS = {
         "test_memory.py",
         "test_parallel.py",
     },
+    "imkernels._dtypes": {"test_dtypes.py"},
     "imkernels._info": {"test_info.py"},
     "imkernels._docs": {"test_docstrings.py"},
     "imkernels._ufunc": {"test_arguments.py", "test_docstrings.py", "test_ufunc_like.py"},

@@ -1,5 +1,7 @@
 """dask.array.apply_gufunc and xarray.apply_ufunc take our functions with their `signature`, and agree with the call."""
 
+import re
+
 import imkernels as ik
 import numpy as np
 import pytest
@@ -14,24 +16,61 @@ def images(shape=(4, 3, 12, 15), dtype="f4"):
     return random_image(np.random.default_rng(1), shape, dtype)
 
 
-def axes_of(result):
-    return {"p": result.shape[-2], "q": result.shape[-1]}
+def core_axes(function):
+    """Return the names of the core axes of the inputs and of the outputs, by the signature."""
+    inputs, outputs = function.signature.split("->")
+    return tuple([names.split(",") for names in re.findall(r"\(([^)]*)\)", part)] for part in (inputs, outputs))
 
+
+def new_extents(function, result):
+    """Return the extents of the core axes that no input has."""
+    inputs, outputs = core_axes(function)
+    extents = zip(outputs[0], result.shape[-len(outputs[0]) :], strict=True)
+    return {name: extent for name, extent in extents if not any(name in names for names in inputs)}
+
+
+COLUMN, ROW = np.arange(1.0, 4.0), np.arange(-2.0, 2.0)
+WEIGHT = np.arange(-9.0, 9.0).reshape(1, 3, 2, 3).repeat(5, 0)
+TRANSPOSED = WEIGHT[:3]
 
 # (function, arrays besides the image, keywords): results of another extent than the image among them
 CALLS = {
     "median_filter": (ik.median_filter, (), {"size": 3}),
     "median_filter stride": (ik.median_filter, (), {"size": (2, 3), "stride": (2, 3), "mode": "wrap"}),
+    "rank_filter": (ik.rank_filter, (), {"rank": -2, "size": 3}),
+    "percentile_filter": (ik.percentile_filter, (), {"percentile": 30, "size": (3, 4)}),
+    "minimum_filter": (ik.minimum_filter, (), {"size": (3, 2), "padding": 1}),
+    "maximum_filter": (ik.maximum_filter, (), {"footprint": np.eye(3, dtype=bool)}),
     "box_blur": (ik.box_blur, (), {"size": (3, 5), "mode": "mirror"}),
     "box_blur valid": (ik.box_blur, (), {"size": 4, "padding": "valid"}),
+    "gaussian_filter": (ik.gaussian_filter, (), {"sigma": (1.0, 0.5), "stride": 2}),
     "correlate": (ik.correlate, (KERNEL,), {"mode": "constant", "cval": 2.0}),
     "correlate padding": (ik.correlate, (KERNEL,), {"padding": ((0, 2), (1, 0)), "dilation": 2}),
+    "convolve": (ik.convolve, (KERNEL,), {"stride": (1, 2)}),
+    "correlate_separable": (ik.correlate_separable, (COLUMN, ROW), {"mode": "wrap"}),
+    "max_pool": (ik.max_pool, (), {"size": (2, 3), "padding": 1}),
     "max_pool_with_argmax": (ik.max_pool_with_argmax, (), {"size": 2}),
     "max_pool_with_argmax ceil": (ik.max_pool_with_argmax, (), {"size": 2, "padding": 1, "ceil_mode": True}),
+    "avg_pool": (ik.avg_pool, (), {"size": 2, "padding": 1, "count_include_pad": False}),
+    "avg_pool_backward": (ik.avg_pool_backward, (), {"shape": (24, 45), "size": (2, 3)}),
+    "adaptive_max_pool": (ik.adaptive_max_pool, (), {"output_size": (5, 7)}),
+    "adaptive_max_pool_with_argmax": (ik.adaptive_max_pool_with_argmax, (), {"output_size": 4}),
+    "adaptive_avg_pool": (ik.adaptive_avg_pool, (), {"output_size": (None, 4)}),
+    "adaptive_avg_pool_backward": (ik.adaptive_avg_pool_backward, (), {"shape": (30, 31)}),
+    "conv2d": (ik.conv2d, (WEIGHT,), {"padding": 1, "stride": (2, 1)}),
+    "conv_transpose2d": (ik.conv_transpose2d, (TRANSPOSED,), {"stride": 2, "output_padding": 1}),
 }
 calls = pytest.mark.parametrize(
     ("function", "others", "keywords"), CALLS.values(), ids=[name.replace(" ", "-") for name in CALLS]
 )
+# With more inputs of the image's kind, or results without its batch: each has a test of its own.
+OTHERS = {"max_pool_backward", "max_unpool", "conv2d_backward_input", "conv2d_backward_weight"}
+
+
+def test_every_function_is_called():
+    public = {name for name in ik.__all__ if hasattr(getattr(ik, name), "signature")}
+    assert {function.__name__ for function, _, _ in CALLS.values()} == public - OTHERS
+    assert public >= OTHERS
 
 
 def as_tuple(results):
@@ -52,15 +91,16 @@ def compare(found, wanted):
 def test_dask_gufuncs(function, others, keywords, chunks):
     array = peer("dask.array")
     image = images()
+    looped = image.ndim - len(core_axes(function)[0][0])
     wanted = function(image, *others, **keywords)
     dtypes = [result.dtype for result in as_tuple(wanted)]
     found = array.apply_gufunc(
         function,
         function.signature,
-        array.from_array(image, chunks=chunks),
+        array.from_array(image, chunks=chunks[:looped] + image.shape[looped:]),
         *others,
         output_dtypes=dtypes if len(dtypes) > 1 else dtypes[0],
-        output_sizes=axes_of(as_tuple(wanted)[0]),
+        output_sizes=new_extents(function, as_tuple(wanted)[0]),
         **keywords,
     )
     for lazy, result in zip(as_tuple(found), as_tuple(wanted), strict=True):
@@ -70,21 +110,49 @@ def test_dask_gufuncs(function, others, keywords, chunks):
     compare(as_tuple(array.compute(*as_tuple(found))), as_tuple(wanted))
 
 
-@pytest.mark.parametrize("chunks", [(5, 6, 4), (1, 2, 4)])
-def test_dask_gufunc_of_the_backward_pass(chunks):
+@pytest.mark.parametrize("function", [ik.max_pool_backward, ik.max_unpool], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("chunks", [(5, 6), (1, 2)])
+def test_dask_gufuncs_that_scatter(function, chunks):
     array = peer("dask.array")
-    image = images((5, 6, 4, 8))
-    values, argmax = ik.max_pool_with_argmax(image, 2)
+    values, argmax = ik.max_pool_with_argmax(images((5, 6, 4, 8)), 2)
     found = array.apply_gufunc(
-        ik.max_pool_backward,
-        ik.max_pool_backward.signature,
-        array.from_array(values, chunks=(*chunks[:2], 2, 4)),
-        array.from_array(argmax, chunks=(*chunks[:2], 2, 4)),
+        function,
+        function.signature,
+        array.from_array(values, chunks=(*chunks, 2, 4)),
+        array.from_array(argmax, chunks=(*chunks, 2, 4)),
         shape=(4, 8),
         output_dtypes=values.dtype,
         output_sizes={"h": 4, "w": 8},
     )
-    compare(found.compute(), ik.max_pool_backward(values, argmax, (4, 8)))
+    compare(found.compute(), function(values, argmax, (4, 8)))
+
+
+def test_dask_gufuncs_of_the_ways_back_of_a_convolution():
+    """Blocks have a batch of their own, so that the shape in keywords holds where one block has the whole of it."""
+    array = peer("dask.array")
+    x, weight = images(), WEIGHT.astype("f4")
+    grad = ik.conv2d(x, weight)
+    gradient = array.from_array(grad, chunks=grad.shape)
+    found = array.apply_gufunc(
+        ik.conv2d_backward_input,
+        ik.conv2d_backward_input.signature,
+        gradient,
+        weight,
+        input_shape=x.shape,
+        output_dtypes=grad.dtype,
+        output_sizes={"c": 3, "h": 12, "w": 15},
+    )
+    compare(found.compute(), ik.conv2d_backward_input(grad, weight, x.shape))
+    one = array.apply_gufunc(
+        ik.conv2d_backward_weight,
+        ik.conv2d_backward_weight.signature,
+        gradient[0],
+        x[0],
+        weight_shape=weight.shape,
+        output_dtypes=grad.dtype,
+        output_sizes={"d": 3, "k": 2, "l": 3},
+    )
+    compare(one.compute(), ik.conv2d_backward_weight(grad[0], x[0], weight.shape))
 
 
 def test_dask_gufunc_finds_out_the_dtype_by_itself():
@@ -158,17 +226,20 @@ def test_xarray(function, others, keywords):
     xarray = peer("xarray")
     image = images()
     wanted = function(image, *others, **keywords)
-    kernels = [xarray.DataArray(other, dims=["k", "l"]) for other in others]
+    inputs, outputs = core_axes(function)
+    kernels = [xarray.DataArray(other, dims=names) for other, names in zip(others, inputs[1:], strict=True)]
+    stack = labelled(image)
+    core = len(inputs[0])
     found = xarray.apply_ufunc(
         function,
-        labelled(image),
+        stack,
         *kernels,
         kwargs=keywords,
-        input_core_dims=[["y", "x"]] + [["k", "l"]] * len(kernels),
-        output_core_dims=[["p", "q"]] * function.nout,
+        input_core_dims=[stack.dims[-core:], *inputs[1:]],
+        output_core_dims=outputs,
     )
     for one in as_tuple(found):
-        assert one.dims == ("time", "channel", "p", "q")
+        assert one.dims == (*stack.dims[:-core], *outputs[0])
         np.testing.assert_array_equal(one.time, [0, 10, 20, 30])
     compare(found, wanted)
 
@@ -193,28 +264,31 @@ def test_xarray_of_dask_arrays(function, others, keywords):
     array = peer("dask.array")
     image = images()
     wanted = as_tuple(function(image, *others, **keywords))
-    lazy = labelled(image).chunk({"time": 1, "channel": 2})
+    inputs, outputs = core_axes(function)
+    core = len(inputs[0])
+    lazy = labelled(image).chunk({"time": 1, "channel": 2 if core == 2 else 3})
     found = xarray.apply_ufunc(
         function,
         lazy,
-        *[xarray.DataArray(other, dims=["k", "l"]) for other in others],
+        *[xarray.DataArray(other, dims=names) for other, names in zip(others, inputs[1:], strict=True)],
         kwargs=keywords,
-        input_core_dims=[["y", "x"]] + [["k", "l"]] * len(others),
-        output_core_dims=[["p", "q"]] * function.nout,
+        input_core_dims=[lazy.dims[-core:], *inputs[1:]],
+        output_core_dims=outputs,
         dask="parallelized",
         output_dtypes=[result.dtype for result in wanted],
-        dask_gufunc_kwargs={"output_sizes": axes_of(wanted[0])},
+        dask_gufunc_kwargs={"output_sizes": new_extents(function, wanted[0])},
     )
     for one in as_tuple(found):
         assert isinstance(one.data, array.Array)
     compare(tuple(one.compute() for one in as_tuple(found)), wanted)
 
 
-def test_xarray_of_the_backward_pass():
+@pytest.mark.parametrize("function", [ik.max_pool_backward, ik.max_unpool], ids=lambda function: function.__name__)
+def test_xarray_of_functions_that_scatter(function):
     xarray = peer("xarray")
     values, argmax = ik.max_pool_with_argmax(images(), 3)
     found = xarray.apply_ufunc(
-        ik.max_pool_backward,
+        function,
         labelled(values),
         labelled(argmax),
         kwargs={"shape": (12, 15)},
@@ -222,7 +296,36 @@ def test_xarray_of_the_backward_pass():
         output_core_dims=[["h", "w"]],
     )
     assert found.dims == ("time", "channel", "h", "w")
-    compare(found, ik.max_pool_backward(values, argmax, (12, 15)))
+    compare(found, function(values, argmax, (12, 15)))
+
+
+def test_xarray_of_the_ways_back_of_a_convolution():
+    xarray = peer("xarray")
+    x, weight = images(), WEIGHT.astype("f4")
+    grad = ik.conv2d(x, weight)
+    gradient = xarray.DataArray(grad, dims=["time", "o", "p", "q"])
+    weights = xarray.DataArray(weight, dims=["o", "d", "k", "l"])
+    found = xarray.apply_ufunc(
+        ik.conv2d_backward_input,
+        gradient,
+        weights,
+        kwargs={"input_shape": x.shape},
+        input_core_dims=[["o", "p", "q"], ["o", "d", "k", "l"]],
+        output_core_dims=[["c", "h", "w"]],
+    )
+    assert found.dims == ("time", "c", "h", "w")
+    compare(found, ik.conv2d_backward_input(grad, weight, x.shape))
+    # It sums over the batch, which is a core axis for xarray therefore.
+    found = xarray.apply_ufunc(
+        ik.conv2d_backward_weight,
+        gradient,
+        xarray.DataArray(x, dims=["time", "c", "h", "w"]),
+        kwargs={"weight_shape": weight.shape},
+        input_core_dims=[["time", "o", "p", "q"], ["time", "c", "h", "w"]],
+        output_core_dims=[["o", "d", "k", "l"]],
+    )
+    assert found.dims == ("o", "d", "k", "l")
+    compare(found, ik.conv2d_backward_weight(grad, x, weight.shape))
 
 
 def test_what_is_lazy_is_not_computed_behind_the_users_back():

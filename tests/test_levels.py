@@ -1,6 +1,7 @@
 """Instruction-set levels: side by side they agree, the environment forces one, their files are as promised."""
 
 import importlib.util
+import itertools
 import platform
 import re
 import shutil
@@ -79,16 +80,61 @@ def test_medians_are_equal_bit_for_bit(dtype):
 
 @needs_two
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_ranks_and_percentiles_are_equal_bit_for_bit(dtype):
+    for number, (image, geometry) in enumerate(draws(dtype, special=True)):
+        rank = number % (geometry["size"][0] * geometry["size"][1])
+        for rule, options in (((rank,), {}), ((None, 30.0), {}), ((None, 85.5), {"omit_nan": True})):
+            size = geometry["size"]
+            rest = {name: value for name, value in geometry.items() if name != "size"}
+            found = [layer.order_filter(image, size, *rule, **rest, **options) for layer in layers()]
+            assert same(found), (image.shape, geometry, rule, options)
+
+
+@needs_two
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_minima_and_maxima_are_equal_bit_for_bit(dtype):
+    """They are those of the general filter as well."""
+    for image, geometry in draws(dtype, special=True):
+        for maximum, omit in itertools.product((False, True), repeat=2):
+            found = [layer.extremum_filter(image, maximum=maximum, **geometry, omit_nan=omit) for layer in layers()]
+            general = layers()[0].order_filter(image, rank=None, percentile=100.0 * maximum, **geometry, omit_nan=omit)
+            assert same([*found, general]), (image.shape, geometry, maximum, omit)
+
+
+@needs_two
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("size", [3, 5, 7])
+def test_networks_are_equal_bit_for_bit(dtype, size):
+    for image, geometry in draws(dtype, special=True):
+        geometry = geometry | {"size": (size, size), "stride": (1, 1)}
+        found = [layer.median_network(image, **geometry) for layer in layers()]
+        assert same([*found, layers()[0].median_filter(image, **geometry)]), (image.shape, geometry)
+
+
+@needs_two
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_pooled_values_and_positions_are_equal_bit_for_bit(dtype):
     for number, (image, geometry) in enumerate(draws(dtype, special=True)):
         del geometry["mode"]
         found = [layer.max_pool_with_argmax(image, **geometry) for layer in layers()]
-        assert same([values for values, _ in found]), (image.shape, geometry)
+        alone = [layer.max_pool(image, **geometry) for layer in layers()]
+        assert same([values for values, _ in found] + alone), (image.shape, geometry)
         assert same([argmax for _, argmax in found]), (image.shape, geometry)
+        argmax, plane = found[0][1], image.shape[-2:]
+        grad = random_image(np.random.default_rng(number), argmax.shape, dtype)
+        assert same([layer.max_unpool(grad, argmax, plane) for layer in layers()]), image.shape
         if image.dtype.char not in "?e":
-            argmax = found[0][1]
-            grad = random_image(np.random.default_rng(number), argmax.shape, dtype)
-            assert same([layer.max_pool_backward(grad, argmax, image.shape[-2:]) for layer in layers()])
+            assert same([layer.max_pool_backward(grad, argmax, plane) for layer in layers()]), image.shape
+
+
+@needs_two
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_maxima_of_adaptive_windows_are_equal_bit_for_bit(dtype):
+    for number, (image, _) in enumerate(draws(dtype, special=True)):
+        extents = (1 + number % 5, image.shape[-1] // 2 + 1)
+        found = [layer.adaptive_max_pool(image, extents) for layer in layers()]
+        assert same([values for values, _ in found]), (image.shape, extents)
+        assert same([argmax for _, argmax in found]), (image.shape, extents)
 
 
 @needs_two
@@ -105,6 +151,39 @@ def test_integers_are_equal_bit_for_bit(dtype):
             weights = kernel.astype(working)
             found = [layer.correlate(image, weights, **geometry, dilation=(2, 1)) for layer in layers()]
             assert same(found), (image.shape, geometry, working)
+
+
+@needs_two
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_averages_of_integers_are_equal_bit_for_bit(dtype):
+    for number, (image, geometry) in enumerate(draws(dtype)):
+        del geometry["mode"]
+        counted = {"count_padding": number % 2 == 0, "divisor": (0, 7)[number % 3 == 0]}
+        assert same([layer.avg_pool(image, **geometry, **counted) for layer in layers()]), (image.shape, geometry)
+        extents = (1 + number % 5, image.shape[-1] // 2 + 1)
+        assert same([layer.adaptive_avg_pool(image, extents) for layer in layers()]), (image.shape, extents)
+
+
+def learned(dtype, working):
+    """Yield (x, weight, bias, keywords): a layer of two groups for every width, its weights in a type to compute in."""
+    rng = np.random.default_rng(12)
+    for image, geometry in draws(dtype):
+        x = random_image(rng, (2, 4, *image.shape[-2:]), dtype)
+        shape = (6, 2, *geometry["size"])
+        if np.dtype(working).kind == "f":
+            weight, bias = rng.standard_normal(shape).astype(working), rng.standard_normal(6).astype(working)
+        else:
+            weight, bias = rng.integers(-9, 9, shape).astype(working), rng.integers(-99, 99, 6).astype(working)
+        yield x, weight, bias, {"groups": 2, "stride": geometry["stride"], "dilation": (1, 2)}
+
+
+@needs_two
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_convolutions_of_integers_are_equal_bit_for_bit(dtype):
+    for working in [np.int64, np.int32][: 1 + (dtype.itemsize <= 2)]:
+        for x, weight, bias, keywords in learned(dtype, working):
+            found = [layer.conv2d(x, weight, bias=bias, **keywords) for layer in layers()]
+            assert same(found), (x.shape, weight.shape, keywords, working)
 
 
 @needs_two
@@ -136,6 +215,47 @@ def test_float_correlations_agree_within_the_error_bound(dtype):
 
 
 @needs_two
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_float_averages_agree_within_the_error_bound(dtype):
+    eps = float(np.finfo(dtype).eps)
+    for image, geometry in draws(dtype):
+        del geometry["mode"]
+        taps = geometry["size"][0] * geometry["size"][1]
+        found = [layer.avg_pool(image, **geometry) for layer in layers()]
+        # Each lies within as many eps of the exact mean of magnitudes as there are roundings.
+        magnitudes = layers()[0].avg_pool(np.abs(image).astype(np.float64), **geometry)
+        assert close(found, 2 * (taps + 1) * eps * magnitudes), (image.shape, geometry)
+        plane = image.shape[-2:]
+        ways_back = [layer.avg_pool_backward(found[0], plane, **geometry) for layer in layers()]
+        magnitudes = layers()[0].avg_pool_backward(np.abs(found[0]).astype(np.float64), plane, **geometry)
+        assert close(ways_back, 2 * (taps + 1) * eps * magnitudes), (image.shape, geometry)
+
+
+@needs_two
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_convolutions_agree_within_the_error_bound(dtype):
+    eps = float(np.finfo(dtype).eps)
+    for x, weight, bias, keywords in learned(dtype, dtype):
+        found = [layer.conv2d(x, weight, bias=bias, **keywords) for layer in layers()]
+        wide = [np.abs(array).astype(np.float64) for array in (x, weight, bias)]
+        magnitudes = layers()[0].conv2d(wide[0], wide[1], bias=wide[2], **keywords)
+        assert close(found, 2 * (weight[0].size + 1) * eps * magnitudes), (x.shape, weight.shape, keywords)
+        grad = found[0]
+        ways_back = [layer.conv2d_backward_weight(grad, x, weight.shape, **keywords) for layer in layers()]
+        magnitudes = layers()[0].conv2d_backward_weight(
+            np.abs(grad).astype(np.float64), wide[0], weight.shape, **keywords
+        )
+        products = grad[:, 0].size
+        assert close(ways_back, 2 * (products + 1) * eps * magnitudes), (x.shape, weight.shape, keywords)
+
+
+def close(arrays, bound):
+    """Whether all arrays lie within `bound` of the first."""
+    first = arrays[0].astype(np.float64)
+    return all((np.abs(other.astype(np.float64) - first) <= bound).all() for other in arrays[1:])
+
+
+@needs_two
 def test_conversions_are_equal_bit_for_bit():
     rng = np.random.default_rng(11)
     for source in DTYPES:
@@ -150,6 +270,13 @@ def test_comparing_levels_sees_one_bit():
     assert same([np.float32([0]), np.float32([0])])
     assert not same([np.float32([0]), np.float32([-0.0])])
     assert not same([np.float32([0]), np.int32([0])])
+
+
+def test_distances_beyond_the_bound_are_seen():
+    ones = np.ones(2, np.float32)
+    assert close([ones, ones * 1.5], np.full(2, 0.5))
+    assert not close([ones, np.float32([1, 1.75])], np.full(2, 0.5))
+    assert not close([ones, np.float32([1, np.nan])], np.full(2, 0.5))
 
 
 def test_every_module_knows_its_level():

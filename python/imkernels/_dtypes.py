@@ -142,7 +142,7 @@ SEPARABLE_SUM = Family(
 )
 GAUSSIAN = Family(
     _loops("x->x", "fd"),
-    (("integers and floats of at most 16 bits, float32", "float32"), ("wider integers, float64", "float64")),
+    (("bool, integers and floats of at most 16 bits, float32", "float32"), ("wider integers, float64", "float64")),
 )
 CONVOLUTION = Family(_SUM_LOOPS, _SUMS, _integer_sums("x", "weight"))
 CONVOLUTION_BACKWARD = Family(
