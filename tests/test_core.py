@@ -257,6 +257,7 @@ def test_pairs_of_types_without_a_loop(function, changes):
         ("avg_pool", {"window": window(stride=(9, 1), mode=OUTSIDE)}),
         ("avg_pool", {"window": None, "image": image_of("u1", (2, 8, 0))}),
         ("avg_pool", {"divisor": -1}),
+        *((name, {"after": after}) for name in AVERAGES for after in [(-10, 1), (1, 2**31), (2**63 - 1, 1)]),
         ("conv2d", {"groups": 0}),
         ("conv2d", {"groups": -2}),
         ("conv2d", {"groups": 3}),

@@ -22,7 +22,10 @@ struct Windows {
             return {adaptive_windows(rows, outputs_down), adaptive_windows(columns, outputs_across)};
         }
         require(window->rows.dilation == 1 && window->columns.dilation == 1, "averages have no dilation");
-        require(divisor >= 0, "a divisor is positive");
+        constexpr index largest = (index{1} << 31) - 1;
+        require(divisor >= 0 && divisor <= largest, "a divisor is positive and below 2^31");
+        require(std::min(after.first, after.second) >= 0 && std::max(after.first, after.second) <= largest,
+                "a padding is out of range");
         windows.rows = regular_windows(window->rows, rows, outputs_down, after.first, count_padding);
         windows.columns = regular_windows(window->columns, columns, outputs_across, after.second, count_padding);
         if (divisor > 0) {
