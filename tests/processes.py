@@ -18,7 +18,9 @@ def run_alone(function, *arguments, timeout=60, helpers=(), environment=None, fl
     calls. A hang, a crash and an exception fail the test with everything that the process said.
     """
     sources = [textwrap.dedent(inspect.getsource(part)) for part in (*helpers, function)]
-    program = "\n".join([*sources, f"{function.__name__}(*{arguments!r})"])
+    # A shell has its background jobs ignore Ctrl-C, and they hand that down.
+    signals = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = "\n".join([signals, *sources, f"{function.__name__}(*{arguments!r})"])
     process = subprocess.Popen(
         [sys.executable, "-X", "faulthandler", *flags, "-c", program],
         stdout=subprocess.PIPE,
