@@ -11,6 +11,8 @@ import pytest
 from imkernels import _info, settings
 from imkernels.__main__ import main
 
+FORCED = os.environ.get("IMKERNELS_ISA") or None  # when the package was imported
+
 KEYS = {
     "version": None,
     "location": None,
@@ -30,7 +32,7 @@ KEYS = {
 
 @pytest.fixture(autouse=True)
 def _as_at_the_start(monkeypatch):
-    for name in ("IMKERNELS_NUM_THREADS", "OMP_NUM_THREADS"):
+    for name in ("IMKERNELS_ISA", "IMKERNELS_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     caches = (settings._environment_workers, settings._own_quota)
     for cache in caches:
@@ -88,7 +90,7 @@ def test_what_runs_here():
     assert facts["level"]["in_use"] == ik.isa_level()
     assert facts["level"]["in_use"] in facts["level"]["available"]
     assert facts["level"]["available"][0] == "baseline"
-    assert facts["level"]["forced"] == (os.environ.get("IMKERNELS_ISA") or None)
+    assert facts["level"]["forced"] == FORCED
     assert facts["compiler"]
 
 
