@@ -97,6 +97,44 @@ def _learned_calls(dtype):
     }
 
 
+def small_calls():
+    """Return {name: arguments by name} of a call of every public function on a few pixels."""
+
+    def ones(*shape):
+        return np.ones(shape, np.float32)
+
+    image, nowhere = {"image": ones(6, 7)}, np.zeros((3, 3), int)
+    window = {**image, "size": 3}
+    kernel = {**image, "kernel": ones(3, 3)}
+    layer = {"x": ones(2, 6, 7), "weight": ones(2, 2, 3, 3)}
+    return {
+        "median_filter": window,
+        "rank_filter": {**window, "rank": 0},
+        "percentile_filter": {**window, "percentile": 50},
+        "minimum_filter": window,
+        "maximum_filter": window,
+        "box_blur": window,
+        "correlate": kernel,
+        "convolve": kernel,
+        "correlate_separable": {**image, "column": ones(3), "row": ones(3)},
+        "gaussian_filter": {**image, "sigma": 0.5},
+        "max_pool": window,
+        "max_pool_with_argmax": window,
+        "max_pool_backward": {"grad": ones(3, 3), "argmax": nowhere, "shape": (6, 7)},
+        "max_unpool": {"values": ones(3, 3), "argmax": nowhere, "shape": (6, 7)},
+        "avg_pool": window,
+        "avg_pool_backward": {"grad": ones(2, 2), "shape": (6, 6), "size": 3},
+        "adaptive_max_pool": {**image, "output_size": 2},
+        "adaptive_max_pool_with_argmax": {**image, "output_size": 2},
+        "adaptive_avg_pool": {**image, "output_size": 2},
+        "adaptive_avg_pool_backward": {"grad": ones(2, 2), "shape": (6, 7)},
+        "conv2d": {**layer, "bias": ones(2)},
+        "conv2d_backward_input": {"grad": ones(2, 4, 5), "weight": layer["weight"], "input_shape": (2, 6, 7)},
+        "conv2d_backward_weight": {"grad": ones(2, 4, 5), "x": layer["x"], "weight_shape": (2, 2, 3, 3)},
+        "conv_transpose2d": {**layer, "bias": ones(2)},
+    }
+
+
 def _gradient(dtype, shape):
     kind = dtype if np.dtype(dtype).kind == "f" else "f4"
     return random_image(np.random.default_rng(24), shape, kind)

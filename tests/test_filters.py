@@ -27,6 +27,12 @@ FILTERS = {
     "sum": (partial(ik.box_blur, size=WINDOW, normalize=False), cases.NUMBERS),
     "correlation": (partial(ik.correlate, kernel=KERNEL), cases.DTYPES),
     "correlation of integers": (partial(ik.correlate, kernel=WHOLE_KERNEL), SIGNED_64),
+    "rank": (partial(ik.rank_filter, rank=3, size=WINDOW), cases.DTYPES),
+    "percentile of a footprint": (partial(ik.percentile_filter, percentile=20, footprint=FOOTPRINT), cases.DTYPES),
+    "minimum": (partial(ik.minimum_filter, size=WINDOW), cases.DTYPES),
+    "maximum without nan": (partial(ik.maximum_filter, size=WINDOW, nan="omit"), cases.FLOATS),
+    "separable correlation": (partial(ik.correlate_separable, column=KERNEL[:, 0], row=KERNEL[0]), cases.DTYPES),
+    "gaussian": (partial(ik.gaussian_filter, sigma=0.7, truncate=1), cases.NUMBERS),  # 3 x 3 pixels
 }
 
 each_filter = pytest.mark.parametrize("function", [function for function, _ in FILTERS.values()], ids=FILTERS)
@@ -146,6 +152,20 @@ def test_subclasses_come_back_as_arrays(function):
 def test_tensors(function, torch):
     image = image_for(function, (6, 7))
     assert_same_bits(function(torch.from_numpy(image)), function(image))
+
+
+@each_filter
+def test_memory_maps(function, tmp_path):
+    image = image_for(function, (70, 90))
+    expected = function(image)
+    stored = np.memmap(tmp_path / "image", image.dtype, "w+", shape=image.shape)
+    stored[...] = image
+    stored.flush()
+    result = np.memmap(tmp_path / "result", expected.dtype, "w+", shape=expected.shape)
+    assert function(np.memmap(tmp_path / "image", image.dtype, "r", shape=image.shape), out=result) is result
+    result.flush()
+    assert_same_bits(np.fromfile(tmp_path / "result", expected.dtype).reshape(expected.shape), expected)
+    assert type(function(stored)) is np.ndarray
 
 
 # Axes

@@ -5,6 +5,7 @@ Limits are for life, so that everything happens in processes of its own.
 
 import importlib.util
 import resource
+import subprocess
 import sys
 
 import pytest
@@ -287,6 +288,83 @@ def _too_large():
             else:
                 raise AssertionError("nothing is too large")
     assert not calls.different(calls.results(3), expected)
+
+
+# In place of C++'s: the allocation with the given number fails, once.
+FAILING_NEW = """
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+static std::atomic<long> left{0};
+
+static void* allocate(std::size_t bytes, std::size_t alignment) {
+    void* memory = nullptr;
+    if (left.fetch_sub(1) == 1 || posix_memalign(&memory, alignment, bytes) != 0) {
+        throw std::bad_alloc();
+    }
+    return memory;
+}
+
+void* operator new(std::size_t bytes) { return allocate(bytes, 16); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+    return allocate(bytes, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+extern "C" void fail_at(long number) { left = number; }
+extern "C" bool has_failed() { return left <= 0; }
+"""
+
+
+def test_every_allocation_may_fail(tmp_path):
+    (tmp_path / "failing.cpp").write_text(FAILING_NEW)
+    library = str(tmp_path / "failing.so")
+    try:
+        command = ["c++", "-std=c++17", "-shared", "-fPIC", "-O1", "-o", library, "failing.cpp"]
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs a C++ compiler")
+    for workers in (1, 3):
+        run_alone(_failing_allocations, library, workers, environment={"LD_PRELOAD": library})
+
+
+def _failing_allocations(library, workers):
+    import ctypes
+    import functools
+
+    from imkernels import _core
+
+    from tests import calls
+
+    # pybind11 ends the process where it has no memory to note a new object.
+    _core.Window = functools.cache(_core.Window)
+    failing = ctypes.CDLL(library)
+    every = calls.every_call()
+    for name, call in every.items():
+        expected = call(workers)
+        failed = 0
+        for number in range(1, 1000):
+            failing.fail_at(number)
+            try:
+                found = call(workers)
+            except MemoryError:
+                assert failing.has_failed(), name
+                failed += 1
+            else:
+                # A failure that nobody speaks of must not have changed the result either.
+                assert calls.same_bits(found, expected), (name, number)
+                if not failing.has_failed():
+                    break
+            finally:
+                failing.fail_at(0)
+            assert calls.same_bits(call(workers), expected), (name, number)
+        else:
+            raise AssertionError(f"{name} asks for memory a thousand times")
+        assert failed > 0, f"{name}: no failure was noticed"
 
 
 @pytest.mark.parametrize("number", range(6))

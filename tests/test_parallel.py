@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import imkernels as ik
 import numpy as np
@@ -35,6 +36,26 @@ def test_the_number_of_workers_does_not_change_a_bit(name, dtype):
     serial = call(1)
     for workers in (2, 3, 7, 2):
         assert calls.same_bits(call(workers), serial), workers
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_of_the_environment_does_not_change_a_bit():
+    digests = {
+        run_alone(_print_digests, environment={"IMKERNELS_NUM_THREADS": workers, "OMP_NUM_THREADS": None})
+        for workers in ("1", "2", "3", "-1")
+    }
+    assert len(digests) == 1
+    assert len(digests.pop().splitlines()) == len(calls.public_functions()) * len(calls.DTYPES)
+
+
+def _print_digests():
+    import hashlib
+
+    from tests import calls
+
+    for dtype in calls.DTYPES:
+        for name, results in calls.results(None, dtype).items():
+            print(dtype, name, *(hashlib.sha256(result.tobytes()).hexdigest() for result in results))
 
 
 def test_comparing_bits_sees_one_bit():
@@ -128,6 +149,27 @@ def test_eight_threads_at_once_get_what_one_gets():
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(caller, range(8))) == [[]] * 8
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_concurrent_calls():
+    every = [(getattr(ik, name), arguments) for name, arguments in calls.small_calls().items()]
+
+    def results(number):
+        function, arguments = every[number]
+        found = function(**arguments)
+        return found if isinstance(found, tuple) else (found,)
+
+    expected = [results(number) for number in range(len(every))]
+    barrier = threading.Barrier(8)
+
+    def caller(seed):
+        order = np.random.default_rng(seed).integers(0, len(every), 12_500)
+        barrier.wait()
+        return sum(not calls.same_bits(results(number), expected[number]) for number in order)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(caller, range(8))) == [0] * 8
 
 
 def test_calls_from_new_threads_leave_no_threads_behind():
@@ -245,6 +287,58 @@ def _call_inside_a_region(library):
     assert len(counted) == 3
     assert not wrong
     assert not calls.different(calls.results(4), expected)
+
+
+@threaded
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_two_openmp_runtimes_in_one_process(tmp_path):
+    """As wheels bring them: the same runtime under another name."""
+    original = run_alone(_runtimes).split()
+    if len(original) != 1 or "libgomp.so.1" not in original[0]:
+        pytest.skip("knows how to give libgomp another name")
+    renamed = Path(original[0]).read_bytes().replace(b"libgomp.so.1\0", b"libg0mp.so.1\0")
+    (tmp_path / "libg0mp.so.1").write_bytes(renamed)
+    (tmp_path / "foreign.c").write_text(FOREIGN_CODE)
+    command = ["cc", "-shared", "-fPIC", "-fopenmp", "-c", "-o", "foreign.o", "foreign.c"]
+    link = ["cc", "-shared", "-o", "foreign.so", "foreign.o", "libg0mp.so.1", "-Wl,-rpath,$ORIGIN"]
+    try:
+        for step in (command, link):
+            subprocess.run(step, check=True, capture_output=True, cwd=tmp_path)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs a C compiler with OpenMP")
+    run_alone(_two_runtimes, str(tmp_path / "foreign.so"), helpers=[_runtimes, _call_inside_a_region])
+
+
+def _runtimes():
+    """Return the paths of the OpenMP runtimes in this process, and print them."""
+    from pathlib import Path
+
+    import imkernels  # noqa: F401
+
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    paths = {line.split()[-1] for line in lines if "libgomp" in line or "libg0mp" in line or "libomp" in line}
+    print(*paths)
+    return paths
+
+
+def _two_runtimes(library):
+    import ctypes
+    import os
+
+    from tests import calls
+
+    foreign = ctypes.CDLL(library)
+    assert foreign.threads_that_flush() == 0
+    assert len(_runtimes()) == 2
+    expected = calls.results(1)
+    assert not calls.different(calls.results(3), expected)
+    assert foreign.threads_that_flush() == 0
+    _call_inside_a_region(library)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if not calls.different(calls.results(3), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 # Errors
@@ -461,6 +555,12 @@ def _interrupt_long_calls(workers):
     image = rng.integers(0, 255, (3000, 3000), np.uint8)
     pixel = np.broadcast_to(np.float32(1), (60_000, 60_000))
     weights = np.ones((127, 127), np.float32)
+    gradient = np.broadcast_to(np.float32(1), (2801, 2801))
+    stack, bank = np.ones((64, 600, 600), np.float32), np.ones((64, 64, 7, 7), np.float32)
+
+    def unpool(shape):
+        values, argmax = np.broadcast_to(np.float32(1), shape), np.broadcast_to(np.intp(0), shape)
+        return ik.max_unpool(values, argmax, (1, 1), workers=workers)
 
     def backward(shape):
         grad, argmax = np.broadcast_to(np.float32(1), shape), np.broadcast_to(np.intp(0), shape)
@@ -472,6 +572,23 @@ def _interrupt_long_calls(workers):
         "box": (0.4, lambda: ik.box_blur(pixel, 25, stride=9, workers=workers)),
         "correlate": (0.4, lambda: ik.correlate(image, weights, method="direct", workers=workers)),
         "pool": (0.4, lambda: ik.max_pool_with_argmax(image, 64, stride=1, workers=workers)),
+        "network": (0.4, lambda: ik.median_filter(pixel, 5, stride=3, workers=workers)),
+        "extrema": (0.4, lambda: ik.maximum_filter(pixel, 31, stride=9, workers=workers)),
+        "separable": (0.4, lambda: ik.correlate_separable(image, weights[0], weights[0], dilation=3, workers=workers)),
+        "averages": (0.4, lambda: ik.avg_pool(pixel, 300, stride=100, workers=workers)),
+        "average of all": (0.4, lambda: ik.adaptive_avg_pool(pixel, 1, workers=workers)),
+        "maximum of all": (0.4, lambda: ik.adaptive_max_pool_with_argmax(pixel, 1, workers=workers)),
+        "spread averages": (0.4, lambda: ik.avg_pool_backward(gradient, (3000, 3000), 200, stride=1, workers=workers)),
+        "convolution": (0.4, lambda: ik.conv2d(stack, bank, workers=workers)),
+        "gradient of images": (
+            0.4,
+            lambda: ik.conv2d_backward_input(stack[:, 6:, 6:], bank, stack.shape, workers=workers),
+        ),
+        "gradient of weights": (
+            0.4,
+            lambda: ik.conv2d_backward_weight(stack[:, 6:, 6:], stack, bank.shape, workers=workers),
+        ),
+        "unpooling": (0.4, lambda: unpool((800, 5000, 5000))),
         "backward of a batch": (0.4, lambda: backward((800, 5000, 5000))),
         "backward of a plane": (0.4, lambda: backward((100_000, 300_000))),
     }

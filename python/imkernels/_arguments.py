@@ -27,6 +27,7 @@ Axes: TypeAlias = Sequence[int] | None
 Places: TypeAlias = tuple[int, ...] | None
 
 LARGEST = 2**31 - 1  # of every number of a window: sums and products of them then fit 64 bits
+LARGEST_EXTENT = LARGEST**2  # of an image
 
 _MODES = {name: name for name in ("reflect", "mirror", "nearest", "wrap", "constant")} | {
     "grid-mirror": "reflect",
@@ -224,6 +225,8 @@ def outputs_along(
     reach = dilation * (size - 1) + 1
     if reach > LARGEST:
         raise ValueError(f"{name} and dilation must keep the window within {LARGEST} pixels, got {size} and {dilation}")
+    if pixels > LARGEST_EXTENT:
+        raise ValueError(f"image must have at most {LARGEST_EXTENT} pixels along window axis {axis}, got {pixels}")
     count = _core.output_extent(pixels, pads[0], pads[1] + spare, reach, stride)
     if count < 0 and pixels > 0:
         raise ValueError(

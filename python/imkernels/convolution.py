@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from imkernels import _core
 from imkernels._arguments import (
     LARGEST,
+    LARGEST_EXTENT,
     Array,
     Axes,
     Casting,
@@ -635,8 +636,8 @@ def _shape(value: Any, name: str, count: int | None = None) -> tuple[int, ...]:
     if not isinstance(value, (tuple, list)):
         raise TypeError(f"{name} must be a shape, a tuple of ints, got {value!r}")
     shape = ints(value, len(value) if count is None else count, f"{name} must be a shape, a tuple of ints")
-    if any(extent < 0 for extent in shape):
-        raise ValueError(f"{name} must hold no negative extents, got {value!r}")
+    if not all(0 <= extent <= LARGEST_EXTENT for extent in shape):
+        raise ValueError(f"{name} must hold extents from 0 to {LARGEST_EXTENT}, got {value!r}")
     return shape
 
 
