@@ -29,8 +29,8 @@ def _order_calls(dtype):
             ik.median_filter(part, (3, 4), mode="mirror", workers=workers),
             ik.median_filter(image, 7, mode="wrap", workers=workers),
         ),
-        "rank_filter": lambda workers: (ik.rank_filter(part, -3, (4, 3), mode="wrap", workers=workers),),
-        "percentile_filter": lambda workers: (ik.percentile_filter(part, 30, 5, stride=2, workers=workers),),
+        "rank_filter": lambda workers: (ik.rank_filter(image, -3, (4, 3), mode="wrap", workers=workers),),
+        "percentile_filter": lambda workers: (ik.percentile_filter(image, 30, 5, stride=2, workers=workers),),
         "minimum_filter": lambda workers: (ik.minimum_filter(image, (3, 7), mode="nearest", workers=workers),),
         "maximum_filter": lambda workers: (ik.maximum_filter(image, (40, 4), origin=(1, -2), workers=workers),),
     }

@@ -44,6 +44,25 @@ class Layer:
         self.module.median_network(image, out, window, omit_nan, fill(cval, image), self.workers)
         return out
 
+    def rank_network(self, image, size, rank, percentile=0.0, *, stride=(1, 1), mode="reflect", cval=0, omit_nan=False):
+        out = self.result(image.shape, stride, image.dtype)
+        window = self.window(size, stride=stride, mode=mode)
+        self.module.rank_network(image, out, window, rank, percentile, omit_nan, fill(cval, image), self.workers)
+        return out
+
+    def sliding_filter(self, image, size, rank, percentile=0.0, *, stride=(1, 1), mode="reflect", omit_nan=False):
+        out = self.result(image.shape, stride, image.dtype)
+        window = self.window(size, stride=stride, mode=mode)
+        rule = (None, rank, percentile, omit_nan, fill(0, image), self.workers)
+        self.module.sliding_filter(image, out, window, *rule)
+        return out
+
+    def histogram_filter(self, image, size, rank, percentile=0.0, *, stride=(1, 1), mode="reflect"):
+        out = self.result(image.shape, stride, image.dtype)
+        window = self.window(size, stride=stride, mode=mode)
+        self.module.histogram_filter(image, out, window, rank, percentile, fill(0, image), self.workers)
+        return out
+
     def box_blur(self, image, size, *, stride=(1, 1), mode="reflect", cval=0, normalize=True, dtype=None):
         out = self.result(image.shape, stride, image.dtype if dtype is None else dtype)
         window = self.window(size, stride=stride, mode=mode)

@@ -38,18 +38,28 @@ def right_arguments(function):
     common = {"window": window(), "fill": image_of(shape=(1, 1)), "workers": 1}
     averages = {"window": window(mode=OUTSIDE), "after": (1, 1), "count_padding": True, "divisor": 0, "workers": 1}
     layer = {"window": window(mode=OUTSIDE), "groups": 2, "workers": 1}
+    rule = {"rank": None, "percentile": 50.0}
     return {
         "order_filter": {
             "image": image_of(),
             "out": result_of(),
             "footprint": None,
-            "rank": None,
-            "percentile": 50.0,
+            **rule,
             "omit_nan": False,
             **common,
         },
         "extremum_filter": {"image": image_of(), "out": result_of(), "maximum": True, "omit_nan": False, **common},
         "median_network": {"image": image_of(), "out": result_of(), "omit_nan": False, **common},
+        "rank_network": {"image": image_of(), "out": result_of(), **rule, "omit_nan": False, **common},
+        "histogram_filter": {"image": image_of(), "out": result_of(), **rule, **common},
+        "sliding_filter": {
+            "image": image_of(),
+            "out": result_of(),
+            "footprint": None,
+            **rule,
+            "omit_nan": False,
+            **common,
+        },
         "box_blur": {"image": image_of(), "out": result_of(), "normalize": True, **common},
         "correlate": {
             "image": image_of(),
@@ -107,6 +117,9 @@ ARRAYS = {
     "order_filter": (["image"], ["out"]),
     "extremum_filter": (["image"], ["out"]),
     "median_network": (["image"], ["out"]),
+    "rank_network": (["image"], ["out"]),
+    "histogram_filter": (["image"], ["out"]),
+    "sliding_filter": (["image"], ["out"]),
     "box_blur": (["image"], ["out"]),
     "correlate": (["image", "kernel"], ["out"]),
     "max_pool": (["image"], ["values", "argmax"]),
@@ -122,7 +135,15 @@ ARRAYS = {
 FUNCTIONS = list(ARRAYS)
 ALL_ARRAYS = [(function, name) for function, (inputs, results) in ARRAYS.items() for name in inputs + results]
 RESULTS = [(function, name) for function, (_, results) in ARRAYS.items() for name in results]
-FILLED = ["order_filter", "extremum_filter", "median_network", "box_blur", "correlate"]
+ORDER_FILTERS = [
+    "order_filter",
+    "extremum_filter",
+    "median_network",
+    "rank_network",
+    "histogram_filter",
+    "sliding_filter",
+]
+FILLED = [*ORDER_FILTERS, "box_blur", "correlate"]
 AVERAGES = ["avg_pool", "avg_pool_backward"]
 SCATTERS = ["max_pool_backward", "max_unpool"]
 OPTIONAL = {("max_pool", "argmax"), ("adaptive_max_pool", "argmax")}
@@ -148,8 +169,9 @@ def test_the_right_arguments_are_right(function):
 
 def test_every_compiled_function_is_tested_here():
     callables = {name for name in dir(_core) if callable(getattr(_core, name)) and not name.startswith("_")}
-    others = {"Window", "output_extent", "covers", "has_median_network", "forked", "available_levels", "load_level"}
-    assert callables == {*FUNCTIONS, *others}
+    others = {"Window", "output_extent", "covers", "forked", "available_levels", "load_level"}
+    questions = {"has_median_network", "has_rank_network", "has_histogram", "has_sliding"}
+    assert callables == {*FUNCTIONS, *others, *questions}
 
 
 # Arrays
@@ -215,6 +237,10 @@ def test_read_only_results(function, name):
         ("max_pool_backward", {"grad": image_of("?"), "out": result_of("?", (2, 4, 5))}),
         ("extremum_filter", {"out": result_of("i1")}),
         ("median_network", {"out": result_of("i1")}),
+        ("rank_network", {"out": result_of("i1")}),
+        ("histogram_filter", {"out": result_of("i1")}),
+        ("histogram_filter", {"image": image_of("u2"), "out": result_of("u2"), "fill": image_of("u2", (1, 1))}),
+        ("sliding_filter", {"out": result_of("i1")}),
         ("max_unpool", {"out": result_of("i4", (2, 4, 5))}),
         ("max_unpool", {"argmax": image_of("i4")}),
         ("max_unpool", {"argmax": image_of(">i8")}),
@@ -274,12 +300,24 @@ def test_pairs_of_types_without_a_loop(function, changes):
         ("conv2d_backward_weight", {"out": result_of("f4", (6, 4, 3, 3))}),
         ("conv2d_backward_weight", {"out": result_of("f4", (6, 2, 2, 3))}),
         ("conv2d_backward_weight", {"window": window()}),
-        ("order_filter", {"rank": 9}),
-        ("order_filter", {"rank": -1}),
+        *(
+            (function, rule)
+            for function in ("order_filter", "rank_network", "histogram_filter", "sliding_filter")
+            for rule in (
+                {"rank": 9},
+                {"rank": -1},
+                {"percentile": 100.5},
+                {"percentile": -1.0},
+                {"percentile": float("nan")},
+            )
+        ),
         ("order_filter", {"rank": 0, "omit_nan": True}),
-        ("order_filter", {"percentile": 100.5}),
-        ("order_filter", {"percentile": -1.0}),
-        ("order_filter", {"percentile": float("nan")}),
+        ("rank_network", {"rank": 0, "omit_nan": True}),
+        ("sliding_filter", {"rank": 0, "omit_nan": True}),
+        ("rank_network", {"window": window(size=(61, 1))}),
+        ("rank_network", {"window": window(size=(1, 1))}),
+        ("histogram_filter", {"window": window(size=(256, 257))}),
+        ("sliding_filter", {"window": window(size=(256, 256))}),
         ("median_network", {"window": window(size=(3, 5))}),
         ("median_network", {"window": window(size=(9, 9))}),
         ("median_network", {"window": window(stride=(4, 1))}),
@@ -329,6 +367,7 @@ def test_footprints():
         np.zeros((0, 0), bool),
     ):
         assert refused("order_filter", (TypeError, ValueError), footprint=footprint), footprint
+        assert refused("sliding_filter", (TypeError, ValueError), footprint=footprint), footprint
     for footprint in ("text", object(), {"a": 1}, 3):
         assert refused("order_filter", (TypeError, ValueError, RuntimeError), footprint=footprint), footprint
 
@@ -435,6 +474,9 @@ def _huge_window(size):
     for call in (
         lambda window: _core.order_filter(image, out, window, None, None, 50.0, False, fill, 1),
         lambda window: _core.extremum_filter(image, out, window, True, False, fill, 1),
+        lambda window: _core.rank_network(image, out, window, None, 50.0, False, fill, 1),
+        lambda window: _core.sliding_filter(image, out, window, None, None, 50.0, False, fill, 1),
+        lambda window: _core.histogram_filter(image.astype("u1"), out.astype("u1"), window, 0, 0.0, fill, 1),
         lambda window: _core.max_pool(image, out, argmax, window, 1),
         lambda window: _core.box_blur(image, out, window, True, fill, 1),
     ):
@@ -442,7 +484,7 @@ def _huge_window(size):
             call(_core.Window(size, (1, 1), (1, 1), before, ("constant", "constant")))
         except (ValueError, MemoryError) as error:
             refusals.append(error)
-    assert len(refusals) == 4
+    assert len(refusals) == 7
 
 
 def test_extents_out_of_range():
@@ -527,7 +569,7 @@ def test_results_far_outside_of_the_image(function, mode, before):
     assert (arguments["out"] == (45 if function == "correlate" else 5)).all()
 
 
-@pytest.mark.parametrize("function", ["order_filter", "extremum_filter", "median_network", "box_blur", "convert"])
+@pytest.mark.parametrize("function", [*ORDER_FILTERS, "box_blur", "convert"])
 def test_results_that_overlap_are_wrong_but_safe(function):
     arguments = right_arguments(function)
     memory = np.zeros(2 * 8 * 9 + 40, arguments["out"].dtype)

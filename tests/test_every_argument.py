@@ -179,6 +179,38 @@ def test_arrays_of_other_extents(name, argument):
 
 
 @pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: ik.gaussian_filter(np.zeros((3, 3)), 2, padding="valid"), "sigma and truncate must not exceed"),
+        (lambda: ik.correlate(np.zeros((3, 3)), np.ones((1, 1)), dtype="foo"), "dtype must be a dtype, got 'foo'"),
+        (lambda: ik.conv2d(np.zeros((1, 3, 3)), np.ones((1, 1, 1, 1)), groups=np.array([1, 2])), "groups must be an"),
+        (
+            lambda: ik.conv2d_backward_weight(np.zeros((1, 1, 1)), np.zeros((1, 2, 2)), (1, 1, 3, 3)),
+            "weight_shape must not exceed",
+        ),
+        (
+            lambda: ik.conv2d_backward_input(np.zeros((4, 3, 3)), np.ones((4, 2, 2, 2)), (4, 4)),
+            "input_shape must be a shape, a tuple of 3 ints",
+        ),
+        (lambda: ik.median_filter(np.zeros((3, 3)), 3, cval=[[1], [1, 2]]), "cval must be a real number"),
+        (lambda: ik.box_blur(np.zeros((3, 3)), 3, padding=((1, 1), 2)), "padding must be 'same', .* a pair of pairs"),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
+)
+def test_errors_name_the_argument_that_was_given(call, text):
+    with pytest.raises((TypeError, ValueError), match=f"^{text}"):
+        call()
+
+
+def test_numbers_in_arrays_without_axes():
+    image = np.arange(30.0).reshape(5, 6)
+    np.testing.assert_array_equal(ik.gaussian_filter(image, np.array(1.0)), ik.gaussian_filter(image, 1.0))
+    np.testing.assert_array_equal(ik.percentile_filter(image, np.array(30.0), 3), ik.percentile_filter(image, 30.0, 3))
+    sums = ik.correlate(np.ones((3, 3), "u1"), np.full((9, 9), 127, "i1"), dtype=np.longlong)
+    assert sums.dtype == np.int64
+
+
+@pytest.mark.parametrize(
     "name",
     [
         name

@@ -87,6 +87,12 @@ def test_ranks_and_percentiles_are_equal_bit_for_bit(dtype):
             size = geometry["size"]
             rest = {name: value for name, value in geometry.items() if name != "size"}
             found = [layer.order_filter(image, size, *rule, **rest, **options) for layer in layers()]
+            for layer in layers():
+                found.append(layer.sliding_filter(image, size, *rule, **rest, **options))
+                if size != (1, 1):
+                    found.append(layer.rank_network(image, size, *rule, **rest, **options))
+                if image.itemsize == 1:
+                    found.append(layer.histogram_filter(image, size, *rule, **rest))
             assert same(found), (image.shape, geometry, rule, options)
 
 

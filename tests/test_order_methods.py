@@ -1,14 +1,19 @@
 """The methods of order filters: each gives the bits of ``method="select"`` wherever it applies."""
 
 import itertools
+import math
 
 import imkernels as ik
 import numpy as np
 import pytest
+from imkernels import filters
+from imkernels.filters import MAXIMUM, MEDIAN
 
 from tests.cases import DTYPES, MIXED_MODES, MODES, TILE_HEIGHTS, TILE_WIDTHS, assert_same_bits, random_image
 
 SIZES = [3, 5, 7]
+METHODS = ["network", "histogram", "sliding"]
+WINDOWS = [(1, 2), (2, 1), (2, 2), (3, 3), (4, 3), (1, 9), (9, 1), (5, 6), (9, 9), (3, 17), (12, 11), (16, 15), (21, 4)]
 EXTREMA = [(ik.rank_filter, 0), (ik.rank_filter, -1), (ik.percentile_filter, 0), (ik.percentile_filter, 100)]
 
 
@@ -97,23 +102,180 @@ def test_opencv(cv2, size, dtype):
     np.testing.assert_array_equal(ik.median_filter(image, size, mode="nearest"), cv2.medianBlur(image, size))
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_give_the_bits_of_selection(method, dtype):
+    """Any rectangle, any rank and percentile, every place of the window."""
+    if method == "histogram" and dtype.itemsize > 1:
+        return
+    rng = np.random.default_rng(20)
+    places = itertools.cycle(itertools.product(BORDERS, POLICIES, [1, 2, 3, (3, 1), (1, 5), (9, 40)]))
+    sizes = itertools.cycle(WINDOWS)
+    for shape in [(1, 1), (1, 70), (70, 1), (9, 13), (2, 34, 133), (40, 300)]:
+        for _ in range(8):
+            size = next(sizes)
+            mode, nan, stride = next(places)
+            image = with_nans(rng, shape, dtype)
+            keywords = {"mode": mode, "nan": nan, "stride": stride}
+            percentile = rng.choice([0, 1, 30, 50, 77.7, 100])
+            selected = ik.percentile_filter(image, percentile, size, method="select", **keywords)
+            found = ik.percentile_filter(image, percentile, size, method=method, **keywords)
+            assert_same_bits(found, selected)
+            if nan == "propagate":
+                rank = int(rng.integers(0, size[0] * size[1]))
+                selected = ik.rank_filter(image, rank, size, method="select", **keywords)
+                assert_same_bits(ik.rank_filter(image, rank, size, method=method, **keywords), selected)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "i8"])
+@pytest.mark.parametrize("size", range(1, 34))
+def test_medians_of_every_size(size, dtype):
+    """Whatever "auto" takes, and everything else."""
+    image = with_nans(np.random.default_rng(size), (37, 41), dtype, share=0.002)
+    selected = ik.median_filter(image, size, method="select")
+    assert_same_bits(ik.median_filter(image, size), selected)
+    for method in METHODS:
+        if (method != "histogram" or dtype == "u1") and (method != "network" or size > 1):
+            assert_same_bits(ik.median_filter(image, size, method=method), selected)
+
+
+@pytest.mark.parametrize("extents", [(900, 5), (5, 2100), (430, 450)])
+@pytest.mark.parametrize("place", [{}, {"padding": "valid"}, {"padding": ((9, 1), (0, 12))}, {"stride": 2}], ids=str)
+def test_methods_at_the_ends_of_tiles(extents, place):
+    image = random_image(np.random.default_rng(21), extents, "u1")
+    for size in [(5, 4), (1, 5), (5, 1)]:
+        selected = ik.rank_filter(image, 1, size, method="select", **place)
+        for method in METHODS:
+            assert_same_bits(ik.rank_filter(image, 1, size, method=method, **place), selected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_sliding_set_takes_any_footprint(dtype):
+    rng = np.random.default_rng(22)
+    for _ in range(20):
+        image = with_nans(rng, (31, 37), dtype)
+        footprint = rng.random(rng.integers(1, 12, 2)) < rng.choice([0.1, 0.5, 0.9])
+        footprint[tuple(rng.integers(0, footprint.shape))] = True
+        keywords = {
+            "footprint": footprint,
+            "nan": rng.choice(POLICIES),
+            "stride": tuple(rng.integers(1, 4, 2)),
+            "mode": rng.choice(MODES),
+        }
+        percentile = rng.uniform(0, 100)
+        selected = ik.percentile_filter(image, percentile, method="select", **keywords)
+        assert_same_bits(ik.percentile_filter(image, percentile, method="sliding", **keywords), selected)
+
+
+ADVERSARIES = {
+    "constant": lambda n: np.zeros(n),
+    "two values": lambda n: np.arange(n) % 2,
+    "ramp": np.arange,
+    "falling ramp": lambda n: -np.arange(n),
+    "organ pipe": lambda n: np.minimum(np.arange(n), np.arange(n)[::-1]),
+    "saw": lambda n: np.arange(n) * 7919 % 251,
+    "one peak": lambda n: np.arange(n) == n // 2,
+}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("pattern", ADVERSARIES)
+def test_pictures_that_are_hard_for_a_method(pattern, order):
+    """By rows and by columns; what is right is told by sorting."""
+    image = ADVERSARIES[pattern](60 * 70).reshape((60, 70), order=order)
+    for dtype in ("u1", "i2", "f4", "f8"):
+        pixels = image.astype(dtype)
+        windows = np.lib.stride_tricks.sliding_window_view(pixels, (15, 15)).reshape(46, 56, -1)
+        medians = np.sort(windows, axis=-1)[..., 112]
+        for method in ("auto", "select", *METHODS):
+            if method != "histogram" or dtype == "u1":
+                np.testing.assert_array_equal(ik.median_filter(pixels, 15, padding="valid", method=method), medians)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [(9, 9), (4, 6), (21, 3)])
+def test_order_filters_commute_with_what_keeps_the_order(size, method):
+    image = random_image(np.random.default_rng(23), (50, 60), "u1")
+    n = size[0] * size[1]
+    for rank in (0, 1, n // 2, n - 3):
+        found = ik.rank_filter(image, rank, size, method=method)
+        rising = (np.arange(256) // 3).astype("u1")
+        np.testing.assert_array_equal(ik.rank_filter(rising[image], rank, size, method=method), rising[found])
+        # The complement turns the order round.
+        np.testing.assert_array_equal(255 - ik.rank_filter(255 - image, n - 1 - rank, size, method=method), found)
+        # A crop with what its windows see is filtered as it is within the whole.
+        top, left = size[0] // 2, size[1] // 2
+        crop = image[10 - top : 30 + size[0], 12 - left : 40 + size[1]]
+        np.testing.assert_array_equal(
+            ik.rank_filter(crop, rank, size, method=method)[top : top + 20, left : left + 28], found[10:30, 12:40]
+        )
+
+
+@pytest.mark.parametrize("size", [7, 9, 15, 31, 51, 101])
+def test_opencv_with_large_windows(cv2, size):
+    image = random_image(np.random.default_rng(24), (121, 143), "u1")
+    found = ik.median_filter(image, size, mode="nearest")
+    np.testing.assert_array_equal(found, cv2.medianBlur(image, size))
+    for method in ("histogram", "sliding"):
+        np.testing.assert_array_equal(ik.median_filter(image, size, mode="nearest", method=method), found)
+
+
 @pytest.mark.parametrize(
-    "keywords",
+    ("keywords", "others"),
     [
-        {"size": 9},
-        {"size": (3, 5)},
-        {"size": 1},
-        {"size": 4},
-        {"size": 3, "stride": (4, 1)},
-        {"footprint": [[0, 1, 0], [1, 1, 1], [0, 1, 0]]},
+        ({"size": 61, "method": "network"}, "histogram, sliding, select"),
+        ({"size": 1, "method": "network"}, "extremum, histogram, sliding, select"),
+        ({"size": 3, "method": "extremum"}, "network, histogram, sliding, select"),
+        ({"size": 257, "method": "histogram"}, "select"),
+        ({"size": (513, 1), "method": "histogram"}, "sliding, select"),
+        ({"size": 255, "method": "sliding"}, "histogram, select"),
+        ({"footprint": [[0, 1, 0], [1, 1, 1], [0, 1, 0]], "method": "network"}, "sliding, select"),
     ],
     ids=str,
 )
-def test_windows_without_a_network(keywords):
+def test_methods_that_do_not_apply(keywords, others):
     image = np.zeros((12, 12), np.uint8)
-    with pytest.raises(ValueError, match="method must be 'auto' or 'select' for this window, got 'network': there are"):
-        ik.median_filter(image, method="network", **keywords)
-    ik.median_filter(image, **keywords)
+    text = rf"^method must be one that computes this window, rank and dtype \({others}\), got '{keywords['method']}'"
+    with pytest.raises(ValueError, match=text):
+        ik.median_filter(image, **keywords)
+    ik.median_filter(image, **keywords | {"method": "auto"})
+
+
+def test_histograms_are_for_8_bits():
+    with pytest.raises(ValueError, match=r"^method must be one that .* \(network, sliding, select\), got 'histogram'"):
+        ik.median_filter(np.zeros((9, 9), "u2"), 3, method="histogram")
+
+
+def chosen(image, rule=MEDIAN, **keywords):
+    """Return what "auto" takes."""
+    defaults = {"size": None, "footprint": None, "axes": None, "stride": 1, "padding": "same", "mode": "reflect"}
+    rest = {"cval": 0.0, "origin": 0, "nan": "propagate"}
+    window = filters._order_window(image, **defaults | rest | keywords)
+    return filters._method(window, rule, image.dtype, "auto")
+
+
+@pytest.mark.parametrize("item_size", [1, 2, 4, 8])
+def test_the_choice_follows_the_table(item_size):
+    image = np.zeros((99, 99), f"i{item_size}")
+    crossover = filters.CROSSOVERS[ik.isa_level()][item_size]
+    side = min(math.isqrt(crossover.network_most), 60)
+    later = "histogram" if item_size == 1 else "sliding"
+    assert chosen(image, size=2) == "network"
+    assert chosen(image, size=side) == "network"
+    assert chosen(image, size=side + 1) == later
+    assert chosen(image[:, :7], size=side) == later
+    assert chosen(image, size=1) == "extremum"
+    assert chosen(image, rule=MAXIMUM, size=200) == "extremum"
+    assert chosen(image, size=400) == "select"
+    row = np.ones((1, crossover.sliding_least), bool)
+    row[0, 1] = False  # a footprint
+    assert chosen(image, footprint=row) == "select"
+    assert chosen(image, footprint=np.append(row, [[True]], axis=1)) == "sliding"
+
+
+def test_the_table_has_every_level():
+    assert set(filters.CROSSOVERS) == {"baseline", "x86-64-v3", "x86-64-v4"}
+    assert all(set(row) == {1, 2, 4, 8} for row in filters.CROSSOVERS.values())
 
 
 def test_a_footprint_of_the_whole_square_has_a_network():

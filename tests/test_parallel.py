@@ -556,6 +556,8 @@ def _interrupt_long_calls(workers):
     pixel = np.broadcast_to(np.float32(1), (60_000, 60_000))
     weights = np.ones((127, 127), np.float32)
     gradient = np.broadcast_to(np.float32(1), (2801, 2801))
+    long_row = np.zeros((1, 10_000_400), np.float32)
+    large = np.broadcast_to(np.float32(1), (4, 8, 590, 590))
     stack, bank = np.ones((64, 600, 600), np.float32), np.ones((64, 64, 7, 7), np.float32)
 
     def unpool(shape):
@@ -566,12 +568,20 @@ def _interrupt_long_calls(workers):
         grad, argmax = np.broadcast_to(np.float32(1), shape), np.broadcast_to(np.intp(0), shape)
         return ik.max_pool_backward(grad, argmax, (1, 1), workers=workers)
 
+    small = image[:300, :300]
     # (seconds until Ctrl-C, call): calls of many seconds. Inputs are small, or one pixel repeated.
     long_calls = {
         "median": (0.4, lambda: ik.median_filter(image, 101, method="select", workers=workers)),
         "box": (0.4, lambda: ik.box_blur(pixel, 25, stride=9, workers=workers)),
         "correlate": (0.4, lambda: ik.correlate(image, weights, method="direct", workers=workers)),
         "pool": (0.4, lambda: ik.max_pool_with_argmax(image, 64, stride=1, workers=workers)),
+        "long windows of means": (0.4, lambda: ik.box_blur(small, (1, 1_000_001), workers=workers)),
+        "long windows of minima": (0.4, lambda: ik.minimum_filter(small, (100_001, 1), workers=workers)),
+        "wide averages": (0.4, lambda: ik.avg_pool(long_row, (1, 10_000_000), stride=1, workers=workers)),
+        "large kernels": (0.4, lambda: ik.conv2d(stack[:8, :600], large[:, :8], workers=workers)),
+        "histogram": (0.4, lambda: ik.median_filter(image, 101, method="histogram", workers=workers)),
+        "sliding": (0.4, lambda: ik.median_filter(image, 101, method="sliding", workers=workers)),
+        "planned network": (0.4, lambda: ik.median_filter(image, 59, method="network", workers=workers)),
         "network": (0.4, lambda: ik.median_filter(pixel, 5, stride=3, workers=workers)),
         "extrema": (0.4, lambda: ik.maximum_filter(pixel, 31, stride=9, workers=workers)),
         "separable": (0.4, lambda: ik.correlate_separable(image, weights[0], weights[0], dilation=3, workers=workers)),
@@ -595,7 +605,6 @@ def _interrupt_long_calls(workers):
     if workers == 1:  # a plane is one worker's anyway
         # The indices are checked at some 0.4 ns each, the gradients added up at some 4 ns.
         long_calls["backward, adding up"] = (2.0, lambda: backward((50_000, 40_000)))
-    small = image[:300, :300]
     expected = ik.median_filter(small, 3, workers=1)
     problems = []
     for name, (delay, call) in long_calls.items():

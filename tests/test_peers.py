@@ -273,6 +273,45 @@ def test_integer_layers_are_exact():
         ik.conv2d(np.zeros((999, 20, 20), "i1"), np.full((1, 999, 20, 20), -128, "i1"))
 
 
+def test_a_bias_that_lies_in_the_result_is_as_if_it_had_been_copied():
+    x, weight = np.ones((1, 2, 6, 6), "f4"), np.zeros((40, 2, 1, 1), "f4")
+    memory = np.zeros((1, 40, 6, 6), "f4")
+    memory.flat[:40] = np.arange(40)
+    for call in (
+        lambda **keywords: ik.conv2d(x, weight, **keywords),
+        lambda **keywords: ik.conv_transpose2d(x, weight.swapaxes(0, 1), **keywords),
+    ):
+        out = memory.copy()
+        wanted = call(bias=np.arange(40, dtype="f4"))
+        np.testing.assert_array_equal(call(bias=out.reshape(-1)[:40], out=out), wanted)
+
+
+def test_layers_without_channels():
+    x = np.ones((1, 2, 6, 6), "i1")
+    assert ik.conv2d(x, np.ones((0, 2, 3, 3), "i1")).shape == (1, 0, 4, 4)
+    assert ik.conv_transpose2d(x, np.ones((2, 0, 3, 3), "i1")).shape == (1, 0, 8, 8)
+    np.testing.assert_array_equal(ik.conv2d(x[:, :0], np.ones((3, 0, 3, 3), "i1"), bias=[1, 2, 3])[0, 2], 3)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u2", "i4", "i8", "u8"])
+def test_averages_that_the_dtype_cannot_hold_saturate(dtype):
+    limits = np.iinfo(dtype)
+    for value in (limits.max, limits.min):
+        image = np.full((2, 2), value, dtype)
+        assert ik.avg_pool(image, 2, divisor_override=1) == value
+        assert ik.avg_pool(image, 2, divisor_override=4) == value
+
+
+@pytest.mark.parametrize("bias", [[2**31, 0], [-(2**31), 0]])
+def test_a_bias_that_leaves_32_bits_is_named(bias):
+    x, weight = np.zeros((1, 3, 3), "u1"), np.ones((2, 1, 1, 1), "i1")
+    with pytest.raises(ValueError, match=r"^weight and bias must keep abs\(bias\) \+ sum.* below 2\*\*31, got 21"):
+        ik.conv2d(x, weight, bias=bias)
+    assert ik.conv2d(x, weight, bias=bias, dtype="i8")[0, 0, 0] == bias[0]
+    with pytest.raises(TypeError, match=r"^bias must be cast to int64 .* got dtype uint64"):
+        ik.conv2d(x.astype("i8"), weight, bias=np.array(np.abs(bias), "u8"))
+
+
 def test_training_a_delta_filter_by_one_step():
     """One channel, a true convolution and a global maximum: the gradient is the window of the maximum, turned round."""
     rng = np.random.default_rng(14)

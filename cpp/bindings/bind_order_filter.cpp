@@ -1,8 +1,11 @@
 #include "bindings/array_conversion.hpp"
 #include "bindings/register.hpp"
 #include "kernels/extremum_filter.hpp"
+#include "kernels/histogram_filter.hpp"
 #include "kernels/median_network.hpp"
 #include "kernels/order_filter.hpp"
+#include "kernels/rank_network.hpp"
+#include "kernels/sliding_filter.hpp"
 
 namespace imkernels::bindings {
 
@@ -34,27 +37,86 @@ OrderRule rule_of(std::optional<index> rank, double percentile) {
     require(percentile >= 0 && percentile <= 100, "percentile lies between 0 and 100");
     return {OrderRule::Percentile{percentile}};
 }
+NanPolicy nan_policy(bool omit) {
+    return omit ? NanPolicy::omit : NanPolicy::propagate;
+}
+
+/// What all order filters take, checked.
+struct Call {
+    Call(const py::array& image, py::array& out, const Window2D& window, const py::array& fill)
+        : source(read_view(image)), target(write_view(out)), outside(fill_of(fill, source.element.dtype)) {
+        require_same_leading(source, target);
+        require_pixels(source, target, window);
+        require(window.rows.dilation == 1 && window.columns.dilation == 1, "order filters have no dilation");
+    }
+
+    ConstStack source;
+    MutableStack target;
+    const std::byte* outside;
+};
 }  // namespace
 
 void register_order_filter(py::module_& module) {
+    const char* rule_doc = "`percentile` counts unless `rank` is given.";
+
     module.def(
         "order_filter",
         [](const py::array& image, py::array& out, const Window2D& window, const py::object& footprint,
            std::optional<index> rank, double percentile, bool omit_nan, const py::array& fill, int workers) {
-            const ConstStack source = read_view(image);
-            const MutableStack target = write_view(out);
-            require_same_leading(source, target);
-            require_pixels(source, target, window);
-            require(window.rows.dilation == 1 && window.columns.dilation == 1, "order_filter: no dilation");
+            const Call call(image, out, window, fill);
             const Footprint taps = footprint_of(footprint, window);
-            const std::byte* outside = fill_of(fill, source.element.dtype);
             const OrderRule rule = rule_of(rank, percentile);
-            const NanPolicy nan = omit_nan ? NanPolicy::omit : NanPolicy::propagate;
-            without_gil([&] { order_filter(source, target, window, taps, rule, nan, outside, workers); });
+            without_gil([&] {
+                order_filter(call.source, call.target, window, taps, rule, nan_policy(omit_nan), call.outside, workers);
+            });
         },
-        "`percentile` counts unless `rank` is given.", py::arg("image"), py::arg("out"), py::arg("window"),
-        py::arg("footprint").none(true), py::arg("rank").none(true), py::arg("percentile"), py::arg("omit_nan"),
-        py::arg("fill"), py::arg("workers"));
+        rule_doc, py::arg("image"), py::arg("out"), py::arg("window"), py::arg("footprint").none(true),
+        py::arg("rank").none(true), py::arg("percentile"), py::arg("omit_nan"), py::arg("fill"), py::arg("workers"));
+
+    module.def("has_sliding", has_sliding, py::arg("window"));
+
+    module.def(
+        "sliding_filter",
+        [](const py::array& image, py::array& out, const Window2D& window, const py::object& footprint,
+           std::optional<index> rank, double percentile, bool omit_nan, const py::array& fill, int workers) {
+            const Call call(image, out, window, fill);
+            const Footprint taps = footprint_of(footprint, window);
+            const OrderRule rule = rule_of(rank, percentile);
+            without_gil([&] {
+                sliding_filter(call.source, call.target, window, taps, rule, nan_policy(omit_nan), call.outside,
+                               workers);
+            });
+        },
+        rule_doc, py::arg("image"), py::arg("out"), py::arg("window"), py::arg("footprint").none(true),
+        py::arg("rank").none(true), py::arg("percentile"), py::arg("omit_nan"), py::arg("fill"), py::arg("workers"));
+
+    module.def("has_rank_network", has_rank_network, py::arg("window"));
+
+    module.def(
+        "rank_network",
+        [](const py::array& image, py::array& out, const Window2D& window, std::optional<index> rank, double percentile,
+           bool omit_nan, const py::array& fill, int workers) {
+            const Call call(image, out, window, fill);
+            const OrderRule rule = rule_of(rank, percentile);
+            without_gil([&] {
+                rank_network(call.source, call.target, window, rule, nan_policy(omit_nan), call.outside, workers);
+            });
+        },
+        rule_doc, py::arg("image"), py::arg("out"), py::arg("window"), py::arg("rank").none(true),
+        py::arg("percentile"), py::arg("omit_nan"), py::arg("fill"), py::arg("workers"));
+
+    module.def("has_histogram", has_histogram, py::arg("window"));
+
+    module.def(
+        "histogram_filter",
+        [](const py::array& image, py::array& out, const Window2D& window, std::optional<index> rank, double percentile,
+           const py::array& fill, int workers) {
+            const Call call(image, out, window, fill);
+            const OrderRule rule = rule_of(rank, percentile);
+            without_gil([&] { histogram_filter(call.source, call.target, window, rule, call.outside, workers); });
+        },
+        rule_doc, py::arg("image"), py::arg("out"), py::arg("window"), py::arg("rank").none(true),
+        py::arg("percentile"), py::arg("fill"), py::arg("workers"));
 
     module.def("has_median_network", has_median_network, py::arg("window"));
 
@@ -62,14 +124,9 @@ void register_order_filter(py::module_& module) {
         "median_network",
         [](const py::array& image, py::array& out, const Window2D& window, bool omit_nan, const py::array& fill,
            int workers) {
-            const ConstStack source = read_view(image);
-            const MutableStack target = write_view(out);
-            require_same_leading(source, target);
-            require_pixels(source, target, window);
-            require(window.rows.dilation == 1 && window.columns.dilation == 1, "median_network: no dilation");
-            const std::byte* outside = fill_of(fill, source.element.dtype);
-            const NanPolicy nan = omit_nan ? NanPolicy::omit : NanPolicy::propagate;
-            without_gil([&] { median_network(source, target, window, nan, outside, workers); });
+            const Call call(image, out, window, fill);
+            without_gil(
+                [&] { median_network(call.source, call.target, window, nan_policy(omit_nan), call.outside, workers); });
         },
         py::arg("image"), py::arg("out"), py::arg("window"), py::arg("omit_nan"), py::arg("fill"), py::arg("workers"));
 
@@ -77,15 +134,12 @@ void register_order_filter(py::module_& module) {
         "extremum_filter",
         [](const py::array& image, py::array& out, const Window2D& window, bool maximum, bool omit_nan,
            const py::array& fill, int workers) {
-            const ConstStack source = read_view(image);
-            const MutableStack target = write_view(out);
-            require_same_leading(source, target);
-            require_pixels(source, target, window);
-            require(window.rows.dilation == 1 && window.columns.dilation == 1, "extremum_filter: no dilation");
-            const std::byte* outside = fill_of(fill, source.element.dtype);
+            const Call call(image, out, window, fill);
             const Extremum extremum = maximum ? Extremum::maximum : Extremum::minimum;
-            const NanPolicy nan = omit_nan ? NanPolicy::omit : NanPolicy::propagate;
-            without_gil([&] { extremum_filter(source, target, window, extremum, nan, outside, workers); });
+            without_gil([&] {
+                extremum_filter(call.source, call.target, window, extremum, nan_policy(omit_nan), call.outside,
+                                workers);
+            });
         },
         py::arg("image"), py::arg("out"), py::arg("window"), py::arg("maximum"), py::arg("omit_nan"), py::arg("fill"),
         py::arg("workers"));

@@ -7,6 +7,7 @@ add_library(imkernels_options INTERFACE)
 target_compile_features(imkernels_options INTERFACE cxx_std_20)
 target_compile_options(imkernels_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wcast-align -Wnon-virtual-dtor
+  -Wno-psabi # how vectors wider than the level's registers are passed: no such call leaves a module
   $<$<BOOL:${IMKERNELS_WERROR}>:-Werror>
   # Contraction to FMA is allowed; nothing else of fast-math is, except what cannot change a result:
   # no kernel reads errno or the floating-point exception flags.

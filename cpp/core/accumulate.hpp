@@ -40,12 +40,12 @@ template <class Integer, class Work>
 Integer saturate_integer(Work value) {
     constexpr Work zero = 0;
     using Limits = std::numeric_limits<Integer>;
+    constexpr bool has_sign = std::is_same_v<Work, int128> || std::is_signed_v<Work>;
     constexpr bool fits_above =
-        std::is_same_v<Work, int128> || sizeof(Work) > sizeof(Integer) ||
-        (sizeof(Work) == sizeof(Integer) && std::is_signed_v<Work> <= std::is_signed_v<Integer>);
-    if constexpr (std::is_signed_v<Work> && !std::is_signed_v<Integer>) {
+        sizeof(Work) > sizeof(Integer) || (sizeof(Work) == sizeof(Integer) && has_sign <= std::is_signed_v<Integer>);
+    if constexpr (has_sign && !std::is_signed_v<Integer>) {
         value = value < zero ? zero : value;
-    } else if constexpr (std::is_signed_v<Work> && sizeof(Work) > sizeof(Integer)) {
+    } else if constexpr (has_sign && sizeof(Work) > sizeof(Integer)) {
         constexpr Work lowest = static_cast<Work>(Limits::min());
         value = value < lowest ? lowest : value;
     }

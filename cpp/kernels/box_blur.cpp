@@ -117,9 +117,7 @@ public:
           out_(out),
           window_(window),
           finish_(finish),
-          // An output loads and sums the pixels between it and the next one.
-          cost_(0.5 + static_cast<double>(window.rows.step()) * static_cast<double>(window.columns.step())),
-          shape_(choose_shape(out.first.rows, out.first.columns, window, cost_)),
+          shape_(choose_shape(out.first.rows, out.first.columns, window)),
           loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsNumber, Sum>(image.element),
                   read_fill<AsNumber, Sum>(image.element.dtype, fill)),
           write_(row_writer<FromNumber, Result>(out.element)) {
@@ -130,7 +128,8 @@ public:
         const std::size_t bytes = 2 * Scratch::bytes<Sum>(loader_.pitch()) + Scratch::bytes<Sum>(rows_size()) +
                                   (rescues ? 2 : 1) * Scratch::bytes<Sum>(sums_size()) +
                                   Scratch::bytes<Result>(shape_.columns);
-        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
+        const double cost = tile_cost(window_, shape_) / static_cast<double>(shape_.rows * shape_.columns);
+        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost, image_.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { blur(tile, scratch); });
     }
 
@@ -143,14 +142,32 @@ private:
     // count.
     static constexpr Sum scale_down = rescues ? static_cast<Sum>(0x1p-32) : Sum{1};
 
+    /// Nanoseconds on one core (Zen 5): a tile loads and sums all pixels of its windows.
+    static double tile_cost(const Window2D& window, TileShape shape) {
+        return 0.5 * static_cast<double>(shape.rows * shape.columns) +
+               static_cast<double>(window.rows.cover(shape.rows)) *
+                   static_cast<double>(window.columns.cover(shape.columns));
+    }
+
     /// Rows are summed as they are loaded: a tile keeps the rows of its windows, but only two lines of their columns.
-    static TileShape choose_shape(index rows, index columns, const Window2D& window, double cost) {
+    /// One that its window dwarfs takes more memory rather than load all for a few outputs.
+    static TileShape choose_shape(index rows, index columns, const Window2D& window) {
         constexpr index line_bytes = index{256} * 1024;
+        const double cost = static_cast<double>(window.rows.step() * window.columns.step());
+        const auto halve = [](index& extent) { extent = (extent + 1) / 2; };
         TileShape shape = choose_tile(rows, columns, {window.rows, {}}, sizeof(Sum), cost);
-        while (shape.columns > 1 &&
+        const index narrowest = std::max<index>(16, window.columns.size / window.columns.step() / 8);
+        while (shape.columns > narrowest &&
                window.columns.cover(shape.columns) > line_bytes / static_cast<index>(sizeof(Sum))) {
-            shape.columns = (shape.columns + 1) / 2;
+            halve(shape.columns);
         }
+        const index lowest = std::max<index>(1, window.rows.size / window.rows.step() / 8);
+        shape.rows = std::max(shape.rows, std::min(rows, lowest));
+        shape.columns = std::max(shape.columns, std::min(columns, narrowest));
+        while (shape.rows > lowest && tile_cost(window, shape) > longest_task) {
+            halve(shape.rows);
+        }
+        limit_kept_rows(shape, window.rows, sizeof(Sum));
         return shape;
     }
 
@@ -244,7 +261,6 @@ private:
     const MutableStack& out_;
     Window2D window_;
     Finish finish_;
-    double cost_;
     TileShape shape_;
     TileLoader<Sum> loader_;
     WriteRun<Result> write_;

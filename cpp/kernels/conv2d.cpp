@@ -67,7 +67,7 @@ public:
     void run(int workers) const {
         const index images = out_.planes() / out_.leading.back().extent;
         const index parts = images * groups_ * channels(group_.out, together_);
-        const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(window_.taps()) +
+        const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(blocks_.first().taps()) +
                                   Scratch::bytes<Work>(together_ * shape_.rows * sums_pitch_);
         const TileGrid grid(parts, out_.first.rows, out_.first.columns, shape_, cost_, 1);
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { convolve(tile, scratch); });
@@ -90,7 +90,7 @@ private:
 
     void convolve(const Tile& tile, Scratch scratch) const {
         Work* buffer = scratch.take<Work>(loader_.size());
-        Work* weights = scratch.take<Work>(window_.taps());
+        Work* weights = scratch.take<Work>(blocks_.first().taps());
         Work* sums = scratch.take<Work>(together_ * shape_.rows * sums_pitch_);
         const Part part = this->part(tile.plane);
         const index first_out = part.group * group_.out + part.first;
@@ -109,7 +109,7 @@ private:
                 loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation)
                     .load(source, tile.row, tile.column, tile.rows, tile.columns, buffer);
                 for (index o = 0; o < part.count; ++o) {
-                    detail::copy_weights(weight_.plane((first_out + o) * group_.in + c), weights);
+                    detail::copy_weights(weight_.plane((first_out + o) * group_.in + c), block, weights);
                     add_block(tile, block, buffer, weights, sums + o * channel_sums);
                 }
             }
@@ -127,8 +127,7 @@ private:
     void add_block(const Tile& tile, const WindowBlocks::Block& block, const Work* buffer, const Work* weights,
                    Work* sums) const {
         for (index y = 0; y < tile.rows; ++y) {
-            detail::add_weighted_sum(buffer + y * loader_.output_pitch(), offsets_.data(),
-                                     weights + block.row * window_.columns.size + block.column,
+            detail::add_weighted_sum(buffer + y * loader_.output_pitch(), offsets_.data(), weights,
                                      block.rows * block.columns, tile.columns, sums + y * sums_pitch_);
         }
     }

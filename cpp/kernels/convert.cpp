@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "core/check.hpp"
-#include "parallel/parallel_for.hpp"
 #include "rows/row_writer.hpp"
+#include "rows/tile_grid.hpp"
 
 namespace imkernels {
 
@@ -16,17 +16,16 @@ void convert_in(const ConstStack& source, const MutableStack& out, int workers) 
     const ReadRun<Work> read = row_reader<AsNumber, Work>(source.element);
     const WriteRun<Work> write = row_writer<FromNumber, Work>(out.element);
     require(read != nullptr && write != nullptr, "convert: no loop for these element types");
-    const index rows = out.first.rows;
-    const index columns = out.first.columns;
-    const double cost = static_cast<double>(columns);
-    parallel_for({out.planes() * rows, cost, Scratch::bytes<Work>(piece), workers}, [&](index item, Scratch scratch) {
+    const TileGrid rows(out.planes(), out.first.rows, out.first.columns, {1, 64 * piece}, 1.0, 1);
+    rows.for_each(Scratch::bytes<Work>(piece), workers, [&](const Tile& part, Scratch scratch) {
         Work* line = scratch.take<Work>(piece);
-        const ConstPlane from = source.plane(item / rows);
-        const MutablePlane to = out.plane(item / rows);
-        for (index x = 0; x < columns; x += piece) {
-            const index count = std::min(piece, columns - x);
-            read(from.at(item % rows, x), from.column_stride, count, line);
-            write(line, count, to.at(item % rows, x), to.column_stride);
+        const ConstPlane from = source.plane(part.plane);
+        const MutablePlane to = out.plane(part.plane);
+        const index end = part.column + part.columns;
+        for (index x = part.column; x < end; x += piece) {
+            const index count = std::min(piece, end - x);
+            read(from.at(part.row, x), from.column_stride, count, line);
+            write(line, count, to.at(part.row, x), to.column_stride);
         }
     });
 }

@@ -49,7 +49,7 @@ public:
     }
 
     void run(int workers) const {
-        const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(window_.taps()) +
+        const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(blocks_.first().taps()) +
                                   Scratch::bytes<Work>(shape_.rows * sums_pitch_);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { correlate(tile, scratch); });
@@ -66,17 +66,16 @@ private:
 
     void correlate(const Tile& tile, Scratch scratch) const {
         Work* buffer = scratch.take<Work>(loader_.size());
-        Work* weights = scratch.take<Work>(window_.taps());
+        Work* weights = scratch.take<Work>(blocks_.first().taps());
         Work* sums = scratch.take<Work>(shape_.rows * sums_pitch_);
-        detail::copy_weights(kernel_.plane(tile.plane), weights);
         std::fill_n(sums, tile.rows * sums_pitch_, Work{0});
         for (index i = 0; i < blocks_.count(); ++i) {
             const WindowBlocks::Block block = blocks_[i];
             loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation)
                 .load(image_.plane(tile.plane), tile.row, tile.column, tile.rows, tile.columns, buffer);
+            detail::copy_weights(kernel_.plane(tile.plane), block, weights);
             for (index y = 0; y < tile.rows; ++y) {
-                detail::add_weighted_sum(buffer + y * loader_.output_pitch(), offsets_.data(),
-                                         weights + block.row * window_.columns.size + block.column,
+                detail::add_weighted_sum(buffer + y * loader_.output_pitch(), offsets_.data(), weights,
                                          block.rows * block.columns, tile.columns, sums + y * sums_pitch_);
             }
         }

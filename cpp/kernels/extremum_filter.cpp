@@ -89,10 +89,7 @@ public:
           out_(out),
           window_(window),
           nan_lowest_((nan == NanPolicy::propagate) == std::is_same_v<Better, Lesser>),
-          // An output loads the pixels between it and the next one; in nanoseconds on one core (Zen 5).
-          cost_(0.02 * sizeof(Key) * static_cast<double>(window.rows.step()) *
-                static_cast<double>(4 + window.columns.step())),
-          shape_(choose_shape(out.first.rows, out.first.columns, window, cost_)),
+          shape_(choose_shape(out.first.rows, out.first.columns, window)),
           loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsOrderKey, Key>(image.element),
                   read_fill<AsOrderKey, Key>(image.element.dtype, fill)),
           write_(row_writer<FromOrderKey, Key>(out.element)),
@@ -102,7 +99,8 @@ public:
         const std::size_t bytes = Scratch::bytes<Key>(loader_.pitch()) +
                                   Scratch::bytes<Key>(window_.rows.cover(shape_.rows) * pitch_) +
                                   Scratch::bytes<Key>(pitch_) + Scratch::bytes<Key>(std::max(pitch_, loader_.pitch()));
-        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
+        const double cost = tile_cost(window_, shape_) / static_cast<double>(shape_.rows * shape_.columns);
+        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost, image_.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { filter(tile, scratch); });
     }
 
@@ -110,9 +108,16 @@ private:
     static constexpr Key lowest = std::numeric_limits<Key>::min();
     static constexpr Key worst = std::is_same_v<Better, Lesser> ? std::numeric_limits<Key>::max() : lowest;
 
+    /// Nanoseconds on one core (Zen 5).
+    static double tile_cost(const Window2D& window, TileShape shape) {
+        return 0.02 * sizeof(Key) * static_cast<double>(window.rows.cover(shape.rows)) *
+               static_cast<double>(4 * shape.columns + window.columns.cover(shape.columns));
+    }
+
     /// Rows are reduced as they are loaded: a tile keeps one key per row of its windows and column of outputs. It is
-    /// tall beside its windows, so that few rows are reduced twice.
-    static TileShape choose_shape(index rows, index columns, const Window2D& window, double cost) {
+    /// tall beside its windows, so that few rows are reduced twice. One that its window dwarfs takes more memory rather
+    /// than load all for a few outputs.
+    static TileShape choose_shape(index rows, index columns, const Window2D& window) {
         constexpr index tile_bytes = index{512} * 1024;
         constexpr index line_bytes = index{64} * 1024;
         const auto keys = [](index bytes) { return bytes / static_cast<index>(sizeof(Key)); };
@@ -124,15 +129,15 @@ private:
         while (too_large() && shape.rows > least) {
             halve(shape.rows);
         }
-        while (shape.columns > 1 && (too_large() || window.columns.cover(shape.columns) > keys(line_bytes))) {
+        const index narrowest = std::max<index>(16, window.columns.size / window.columns.step() / 8);
+        while (shape.columns > narrowest && (too_large() || window.columns.cover(shape.columns) > keys(line_bytes))) {
             halve(shape.columns);
         }
-        while (too_large() && shape.rows > 1) {
+        const index lowest = std::max<index>(1, window.rows.size / window.rows.step() / 8);
+        while (shape.rows > lowest && (too_large() || tile_cost(window, shape) > longest_task)) {
             halve(shape.rows);
         }
-        while (shape.rows > 1 && static_cast<double>(shape.rows * shape.columns) * cost > longest_task) {
-            shape.rows = (shape.rows + 1) / 2;
-        }
+        limit_kept_rows(shape, window.rows, sizeof(Key));
         return shape;
     }
 
@@ -249,7 +254,6 @@ private:
     const MutableStack& out_;
     Window2D window_;
     bool nan_lowest_;
-    double cost_;
     TileShape shape_;
     TileLoader<Key> loader_;
     WriteRun<Key> write_;

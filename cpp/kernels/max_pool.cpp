@@ -122,12 +122,12 @@ private:
     CopyElement copy_;
 };
 
-/// Throws for the first index of a row that is not one of the pixels of `out`; negative ones are huge as
-/// unsigned numbers.
-void check_argmax_row(const ConstPlane& argmax, index row, const MutablePlane& out) {
+/// Throws for the first index of a part that is not one of the pixels of `out`; negative ones are huge as unsigned
+/// numbers.
+void check_argmax(const ConstPlane& argmax, const Tile& part, const MutablePlane& out) {
     const auto pixels = static_cast<std::uint64_t>(out.rows) * static_cast<std::uint64_t>(out.columns);
-    for (index column = 0; column < argmax.columns; ++column) {
-        const auto flat = detail::load_element<std::int64_t, false>(argmax.at(row, column));
+    for (index column = part.column; column < part.column + part.columns; ++column) {
+        const auto flat = detail::load_element<std::int64_t, false>(argmax.at(part.row, column));
         if (static_cast<std::uint64_t>(flat) >= pixels) {
             throw std::out_of_range("argmax must hold indices into the plane of " + std::to_string(out.rows) + " x " +
                                     std::to_string(out.columns) + " pixels, got " + std::to_string(flat));
@@ -145,12 +145,13 @@ struct AddElement {
     }
 };
 
-/// Calls `put(source, target)` for the elements of a row and those of `out` that they belong to.
+/// Calls `put(source, target)` for elements [begin, end) of a row and those of `out` that they belong to.
 template <class Put>
-void scatter_row(const ConstPlane& values, const ConstPlane& argmax, index row, const MutablePlane& out, Put put) {
+void scatter_row(const ConstPlane& values, const ConstPlane& argmax, index row, index begin, index end,
+                 const MutablePlane& out, Put put) {
     const auto width = static_cast<std::uint64_t>(out.columns);
     const auto pixels = static_cast<std::uint64_t>(out.rows) * width;
-    for (index column = 0; column < values.columns; ++column) {
+    for (index column = begin; column < end; ++column) {
         const auto flat = detail::load_element<std::uint64_t, false>(argmax.at(row, column));
         if (flat < pixels) {  // checked before, but somebody may have written to argmax since
             put(values.at(row, column), out.at(static_cast<index>(flat / width), static_cast<index>(flat % width)));
@@ -158,32 +159,38 @@ void scatter_row(const ConstPlane& values, const ConstPlane& argmax, index row, 
     }
 }
 
-/// Zeroes `out` and scatters into it. A plane is one worker's, since its order is part of the result; its rows come in
-/// bands, so that there is a moment between them to answer Ctrl-C.
+/// Zeroes `out` and scatters into it. A plane is one worker's, since its order is part of the result; it comes in bands
+/// of rows, or of parts of long ones, so that there is a moment between them to answer Ctrl-C.
 template <class Put>
 void scatter(const ConstStack& values, const ConstStack& argmax, const MutableStack& out, index item_size, Put put,
              int workers) {
+    constexpr TileShape part_of_row{1, 65536};
     // All indices first: a bad one must leave `out` as it was.
-    const index rows = argmax.first.rows;
-    parallel_for({argmax.planes() * rows, 0.5 * static_cast<double>(argmax.first.columns), 0, workers},
-                 [&](index item, Scratch) { check_argmax_row(argmax.plane(item / rows), item % rows, out.first); });
-    parallel_for({out.planes() * out.first.rows, 0.2 * static_cast<double>(out.first.columns), 0, workers},
-                 [&](index item, Scratch) {
-                     const MutablePlane plane = out.plane(item / out.first.rows);
-                     for (index column = 0; column < plane.columns; ++column) {
-                         std::memset(plane.at(item % plane.rows, column), 0, static_cast<std::size_t>(item_size));
-                     }
-                 });
-    constexpr index band_pixels = index{1} << 22;
-    const index band = std::max<index>(1, band_pixels / std::max<index>(1, values.first.columns));
-    for (index begin = 0; begin < values.first.rows; begin += band) {
-        const index end = std::min(begin + band, values.first.rows);
-        const double cost = static_cast<double>((end - begin) * values.first.columns);
-        parallel_for({out.planes(), cost, 0, workers}, [&](index plane, Scratch) {
-            for (index row = begin; row < end; ++row) {
-                scatter_row(values.plane(plane), argmax.plane(plane), row, out.plane(plane), put);
+    TileGrid(argmax.planes(), argmax.first.rows, argmax.first.columns, part_of_row, 0.5, 1)
+        .for_each(0, workers,
+                  [&](const Tile& part, Scratch) { check_argmax(argmax.plane(part.plane), part, out.first); });
+    TileGrid(out.planes(), out.first.rows, out.first.columns, part_of_row, 0.2, 1)
+        .for_each(0, workers, [&](const Tile& part, Scratch) {
+            const MutablePlane plane = out.plane(part.plane);
+            for (index column = part.column; column < part.column + part.columns; ++column) {
+                std::memset(plane.at(part.row, column), 0, static_cast<std::size_t>(item_size));
             }
         });
+    constexpr index band_pixels = index{1} << 22;
+    const index columns = values.first.columns;
+    const index width = std::min(columns, band_pixels);
+    const index height = band_pixels / std::max<index>(1, width);
+    for (index row = 0; row < values.first.rows; row += height) {
+        for (index column = 0; column < columns; column += width) {
+            const index bottom = std::min(row + height, values.first.rows);
+            const index right = std::min(column + width, columns);
+            const double cost = static_cast<double>((bottom - row) * (right - column));
+            parallel_for({out.planes(), cost, 0, workers}, [&](index plane, Scratch) {
+                for (index y = row; y < bottom; ++y) {
+                    scatter_row(values.plane(plane), argmax.plane(plane), y, column, right, out.plane(plane), put);
+                }
+            });
+        }
     }
 }
 

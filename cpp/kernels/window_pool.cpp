@@ -104,12 +104,13 @@ public:
           columns_(columns),
           planes_(planes),
           reduction_(reduction),
-          across_((columns.outputs() + most_outputs - 1) / most_outputs) {
-        for (index first = 0; first < columns.outputs(); first += most_outputs) {
-            const index last = std::min(first + most_outputs, columns.outputs()) - 1;
+          // Each output adds up the columns of its window.
+          outputs_(std::clamp<index>(most_pixels / std::max<index>(1, columns.longest()), 1, most_outputs)),
+          across_((columns.outputs() + outputs_ - 1) / outputs_) {
+        for (index first = 0; first < columns.outputs(); first += outputs_) {
+            const index last = std::min(first + outputs_, columns.outputs()) - 1;
             widest_ = std::max(widest_, columns.span(last).end - columns.span(first).begin);
         }
-        constexpr index most_pixels = index{1} << 24;
         band_rows_ = std::max<index>(1, most_pixels / std::max<index>(1, widest_));
         bands_ = std::max<index>(1, (rows.longest() + band_rows_ - 1) / band_rows_);
     }
@@ -117,7 +118,8 @@ public:
     void run(int workers) const {
         const index blocks = planes_ * rows_.outputs() * across_;
         const double rows = static_cast<double>(std::min(rows_.longest(), band_rows_));
-        const double cost = cost_of_pixel * rows * static_cast<double>(widest_);
+        const double cost = cost_of_pixel * (rows * static_cast<double>(widest_) +
+                                             static_cast<double>(outputs_) * static_cast<double>(columns_.longest()));
         const std::size_t bytes =
             Scratch::bytes<Pixel>(segment) + Scratch::bytes<State>(segment) + Scratch::bytes<State>(most_outputs);
         if (bands_ == 1) {
@@ -128,12 +130,12 @@ public:
                 reduction_.deliver(block.plane, block.row, block.column, block.columns, states);
             });
         }
-        std::vector<State> partial(static_cast<std::size_t>(blocks * bands_ * most_outputs));
-        const auto states_of = [&](index item) { return partial.data() + item * most_outputs; };
+        std::vector<State> partial(static_cast<std::size_t>(blocks * bands_ * outputs_));
+        const auto states_of = [&](index item) { return partial.data() + item * outputs_; };
         parallel_for({blocks * bands_, cost, bytes, workers}, [&](index item, Scratch scratch) {
             reduce(block_of(item / bands_, item % bands_), states_of(item), scratch);
         });
-        parallel_for({blocks, static_cast<double>(bands_ * most_outputs), 0, workers}, [&](index item, Scratch) {
+        parallel_for({blocks, static_cast<double>(bands_ * outputs_), 0, workers}, [&](index item, Scratch) {
             const Block block = block_of(item, 0);
             State* states = states_of(item * bands_);
             for (index band = 1; band < bands_; ++band) {
@@ -146,21 +148,19 @@ public:
     }
 
 private:
-    static constexpr index most_outputs = 256;    // of a block
+    static constexpr index most_outputs = 256;
+    static constexpr index most_pixels = index{1} << 24;
     static constexpr index segment = 2048;        // columns that are reduced together
     static constexpr double cost_of_pixel = 1.0;  // nanoseconds, on one core (Zen 5)
 
     Block block_of(index number, index band) const {
-        const index column = number % across_ * most_outputs;
+        const index column = number % across_ * outputs_;
         const index row = number / across_ % rows_.outputs();
         const Span span = rows_.span(row);
         const index begin = std::min(span.end, span.begin + band * band_rows_);
-        return {number / (across_ * rows_.outputs()),
-                row,
-                column,
-                std::min(most_outputs, columns_.outputs() - column),
-                begin,
-                std::min(span.end, begin + band_rows_)};
+        return {
+            number / (across_ * rows_.outputs()),  row, column, std::min(outputs_, columns_.outputs() - column), begin,
+            std::min(span.end, begin + band_rows_)};
     }
 
     void reduce(const Block& block, State* states, Scratch scratch) const {
@@ -202,6 +202,7 @@ private:
     const PoolAxis& columns_;
     index planes_;
     const Reduction& reduction_;
+    index outputs_;  // of a block
     index across_;
     index widest_ = 0;
     index band_rows_ = 1;
@@ -252,7 +253,7 @@ public:
 private:
     static Result mean(const State& state, index divisor) {
         if constexpr (std::is_integral_v<Result>) {
-            return static_cast<Result>(rounded_quotient(state.value(), divisor));
+            return saturate_integer<Result>(rounded_quotient(state.value(), divisor));
         } else if constexpr (std::is_same_v<State, ScaledSum>) {
             const double count = static_cast<double>(divisor);
             return std::isfinite(state.plain.sum) ? state.plain.value() / count

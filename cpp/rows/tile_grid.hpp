@@ -66,6 +66,17 @@ inline TileShape choose_tile(index rows, index columns, const Window2D& window, 
     return tile;
 }
 
+/// Makes a tile smaller until what it keeps of `bytes` per row of its windows and column of its outputs fits: the last
+/// resort for windows of many thousand rows.
+inline void limit_kept_rows(TileShape& tile, const WindowAxis& rows, index bytes) {
+    constexpr index most_bytes = index{32} << 20;
+    constexpr index narrow = 16;
+    while (rows.cover(tile.rows) * tile.columns * bytes > most_bytes && (tile.columns > narrow || tile.rows > 1)) {
+        index& side = tile.columns > narrow ? tile.columns : tile.rows;
+        side = (side + 1) / 2;
+    }
+}
+
 class TileGrid {
 public:
     /// `cost` is in nanoseconds per output. Neighbouring planes of which `interleaved` lie pixel by pixel in each other

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "core/index.hpp"
@@ -46,6 +47,25 @@ Lanes<T> load_lanes(const T* source) {
 template <class T>
 void store_lanes(T* target, Lanes<T> lanes) {
     std::memcpy(target, &lanes, sizeof(lanes));
+}
+
+/// 16 counters, at every level.
+typedef std::uint16_t Counts __attribute__((vector_size(32)));
+
+inline Counts load_counts(const std::uint16_t* source) {
+    Counts counts;
+    std::memcpy(&counts, source, sizeof(counts));
+    return counts;
+}
+
+/// How many of the counters are at most `limit`.
+inline int count_at_most(Counts counts, std::uint16_t limit) {
+    typedef std::uint8_t Bytes __attribute__((vector_size(16)));
+    const Bytes bytes = __builtin_convertvector(counts <= limit, Bytes) & 1;
+    std::uint64_t halves[2];
+    std::memcpy(halves, &bytes, sizeof(halves));
+    // The bytes add up in the highest one.
+    return static_cast<int>(((halves[0] + halves[1]) * 0x0101010101010101u) >> 56);
 }
 
 }  // namespace imkernels

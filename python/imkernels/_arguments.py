@@ -161,6 +161,7 @@ def pair(value: Any, name: str, least: int | None = None) -> Pair:
 def real_pair(value: Any, name: str, least: float = -math.inf, single: bool = False) -> tuple[float, float]:
     """Return a real number, or unless `single` a pair of them, as a pair of finite floats of at least `least`."""
     rule = f"{name} must be a real number" + ("" if single else " or a pair of them")
+    value = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
     values = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) and not single else (value, value)
     if len(values) != 2:
         raise ValueError(f"{rule}, got {value!r}")
@@ -184,22 +185,21 @@ def mode_pair(mode: Any) -> tuple[str, str]:
 
 def pads(padding: Any, size: Pair, dilation: Pair, origin: Pair) -> Pairs:
     """Return ((top, bottom), (left, right))."""
+    rule = "padding must be 'same', 'valid', an int, a pair of ints or a pair of pairs"
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
-            raise ValueError(
-                f"padding must be 'same', 'valid', an int, a pair of ints or a pair of pairs, got {padding!r}"
-            )
+            raise ValueError(f"{rule}, got {padding!r}")
         if padding == "valid":
             return (0, 0), (0, 0)
         top, left = (d * (k // 2 + o) for k, d, o in zip(size, dilation, origin, strict=True))
         return (top, dilation[0] * (size[0] - 1) - top), (left, dilation[1] * (size[1] - 1) - left)
     sides = padding.tolist() if isinstance(padding, np.ndarray) else padding
-    if (
-        isinstance(sides, Sequence)
-        and len(sides) == 2
-        and all(isinstance(side, (Sequence, np.ndarray)) for side in sides)
-    ):
-        return pair(sides[0], "padding", 0), pair(sides[1], "padding", 0)
+    if isinstance(sides, Sequence) and len(sides) == 2:
+        nested = [isinstance(side, (Sequence, np.ndarray)) and np.ndim(side) > 0 for side in sides]
+        if all(nested):
+            return pair(sides[0], "padding", 0), pair(sides[1], "padding", 0)
+        if any(nested):
+            raise TypeError(f"{rule}, got {padding!r}")
     around = pair(sides, "padding", 0)
     return (around[0], around[0]), (around[1], around[1])
 
@@ -308,7 +308,7 @@ def fill_element(cval: Any, dtype: Dtype) -> Array:
         if character not in _zero_fills:
             _zero_fills[character] = np.zeros((1, 1), character)
         return _zero_fills[character]
-    value = np.asarray(cval)
+    value = np.asarray(cval) if np.isscalar(cval) or isinstance(cval, np.ndarray) else np.empty(0)
     if value.ndim != 0 or value.dtype.kind not in "biuf" + ("O" if isinstance(cval, int) else ""):
         raise TypeError(f"cval must be a real number, got {cval!r}")
     with np.errstate(all="ignore"):
@@ -357,7 +357,7 @@ def result_dtype(dtype: DTypeLike, allowed: str, name: str) -> Dtype:
     if wanted.char not in allowed and np.dtype(wanted.str).char not in allowed:
         names = ", ".join(str(np.dtype(character)) for character in allowed)
         raise TypeError(f"dtype must be one that {name} has a loop for ({names}), got {wanted}")
-    return wanted.newbyteorder("=")
+    return np.dtype(wanted.str).newbyteorder("=")  # one for both 64-bit integers of C
 
 
 def check_casting(casting: Any) -> None:

@@ -292,21 +292,34 @@ def correlate_separable(
            [ 2,  0, -2],
            [ 1,  0, -1]], dtype=int32)
     """
-    pixels, places = as_image(image, axes, "image")
-    down, across = _kernel(column, "column", 1), _kernel(row, "row", 1)
     geometry = Geometry(stride, dilation, padding, mode, cval, origin)
-    windows = _separable_windows(pixels, down.shape[-1], across.shape[-1], geometry)
-    own = correlate_separable.loop((pixels.dtype, down.dtype, across.dtype))[-1]
     wanted = Result(single_out(out), dtype, casting, workers)
-    loop = _loop_dtype(own, dtype)
+    return separable(correlate_separable, image, axes, (column, row), geometry, wanted, "column and row")
+
+
+def separable(
+    function: KernelFunction[Any, Any],
+    image: ArrayLike,
+    axes: Axes,
+    factors: tuple[ArrayLike, ArrayLike],
+    geometry: Geometry,
+    wanted: Result,
+    name: str,
+) -> Array:
+    """Correlate with the outer product of a column and a row; `name` is what errors call them."""
+    pixels, places = as_image(image, axes, "image")
+    down, across = _kernel(factors[0], "column", 1), _kernel(factors[1], "row", 1)
+    windows = _separable_windows(pixels, down.shape[-1], across.shape[-1], geometry, name)
+    own = correlate_separable.loop((pixels.dtype, down.dtype, across.dtype))[-1]
+    loop = _loop_dtype(own, wanted.dtype, function.__name__)
     magnitude = _magnitude(down, 1) * _magnitude(across, 1)
-    working = _working_dtype(loop, pixels.dtype, magnitude, "column and row")
-    fill = converted(fill_element(cval, pixels.dtype), working)
+    working = _working_dtype(loop, pixels.dtype, magnitude, name)
+    fill = converted(fill_element(geometry.cval, pixels.dtype), working)
     leading = _broadcast(pixels, down[..., None], across[..., None], names="image, column and row")
     stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
     rows = np.broadcast_to(converted(across[..., None, :], working), (*leading, 1, across.shape[-1]))
     columns = np.broadcast_to(converted(down[..., :, None], working), (*leading, down.shape[-1], 1))
-    threads = resolve_workers(workers)
+    threads = resolve_workers(wanted.workers)
 
     def compute(target: Array) -> None:
         between = np.empty((*leading, pixels.shape[-2], windows.extents[1]), working)
@@ -318,10 +331,10 @@ def correlate_separable(
             goal = windows_last(target, places)[part.planes]
             _core.correlate(between[part.planes], columns[part.planes], goal, windows.along_columns, outside, threads)
 
-    result = loop if dtype is None else result_dtype(dtype, NUMBERS, "correlate_separable")
+    result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
     shape = result_shape(leading, windows.extents, places)
     inputs = (pixels, down, across)
-    return deliver(compute, Delivery(shape, loop, result, wanted.out, casting, inputs, threads, rounds=True))
+    return deliver(compute, Delivery(shape, loop, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
 
 
 # Given kernels
@@ -363,7 +376,7 @@ def _correlate(
         origin=geometry.origin,
         name="kernel",
     )
-    loop = _loop_dtype(function.loop((pixels.dtype, weights.dtype))[-1], wanted.dtype)
+    loop = _loop_dtype(function.loop((pixels.dtype, weights.dtype))[-1], wanted.dtype, function.__name__)
     working = _working_dtype(loop, pixels.dtype, _magnitude(weights, 2), "kernel")
     fill = converted(fill_element(geometry.cval, pixels.dtype), working)
     threads = resolve_workers(wanted.workers)
@@ -390,7 +403,7 @@ class SeparableWindows(NamedTuple):
     modes: tuple[str, str]
 
 
-def _separable_windows(pixels: Array, height: int, width: int, geometry: Geometry) -> SeparableWindows:
+def _separable_windows(pixels: Array, height: int, width: int, geometry: Geometry, name: str) -> SeparableWindows:
     """Return a window of one row for the image, and one of one column for what it gives."""
     stride, dilation, padding, mode, _, origin = geometry
     _, extents = window_plan(
@@ -401,7 +414,7 @@ def _separable_windows(pixels: Array, height: int, width: int, geometry: Geometr
         padding=padding,
         mode=mode,
         origin=origin,
-        name="column and row",
+        name=name,
     )
     down, across = pair(stride, "stride")
     rows_apart, columns_apart = pair(dilation, "dilation")
@@ -421,16 +434,17 @@ class Part(NamedTuple):
 
 
 def _parts_with_one_fill(across: Array, leading: tuple[int, ...], windows: SeparableWindows, fill: Array) -> list[Part]:
-    if windows.modes[0] != "constant" or not fill.any() or across.size == across.shape[-1]:
+    zero = not fill.any() and bool(np.isfinite(across).all())
+    if windows.modes[0] != "constant" or zero or across.size == across.shape[-1]:
         return [Part((...,), (0,) * len(leading))]
     return [Part(place, place) for place in np.ndindex(*leading)]
 
 
-def _loop_dtype(own: Dtype, dtype: DTypeLike | None) -> Dtype:
+def _loop_dtype(own: Dtype, dtype: DTypeLike | None, name: str) -> Dtype:
     """Return the dtype of the sums: `dtype` if there is a loop for it and it is wider than their own."""
     if dtype is None:
         return own
-    wanted = np.dtype(dtype).newbyteorder("=")
+    wanted = result_dtype(dtype, NUMBERS, name)
     # Wider is what holds every value of the own sums: int32 ones are not computed in float32.
     return wanted if np.can_cast(own, wanted, "safe") and wanted.char in _SUM_TYPES else own
 
@@ -447,8 +461,9 @@ def _working_dtype(loop: Dtype, image: Dtype, magnitude: float, name: str, offse
     largest = int(magnitude) * max(-int(limits.min), int(limits.max)) + int(offset)
     fits = image.itemsize <= 2 and largest < 2**31
     if loop == _INT32 and not fits:
+        names, bias = (name, "") if offset == 0 else (f"{name} and bias", "abs(bias) + ")
         raise ValueError(
-            f"{name} must keep sum(abs({name})) times the image's largest magnitude below 2**31, "
+            f"{names} must keep {bias}sum(abs({name})) times the image's largest magnitude below 2**31, "
             f"got {largest}; dtype=numpy.int64 computes it"
         )
     return _INT32 if fits else _INT64
@@ -500,7 +515,7 @@ def _layer(shape: tuple[int, ...], stride: Any, padding: Any, dilation: Any, gro
         raise ValueError(
             f"{name} and dilation must keep the window within {LARGEST} pixels, got shape {shape} and {dilation!r}"
         )
-    if isinstance(groups, (bool, np.bool_)) or not hasattr(groups, "__index__"):
+    if isinstance(groups, (bool, np.bool_)) or not hasattr(groups, "__index__") or np.ndim(groups) > 0:
         raise TypeError(f"groups must be an int, got {groups!r}")
     number = int(groups)
     if number < 1:
@@ -529,7 +544,7 @@ def _bias(bias: ArrayLike, channels: int, loop: Dtype) -> Array:
     values = as_array(bias, "bias")
     if values.shape != (channels,):
         raise ValueError(f"bias must have shape ({channels},), one number per output channel, got {values.shape}")
-    if not np.can_cast(values.dtype, loop, "same_kind"):
+    if not np.can_cast(values.dtype, loop, "same_kind") or (loop.kind == "i" and values.dtype == np.uint64):
         raise TypeError(f"bias must be cast to {loop} by casting='same_kind', got dtype {values.dtype}")
     return values
 
@@ -605,7 +620,7 @@ def conv2d(
     layer = _layer(weights.shape, stride, padding, dilation, groups, "weight")
     _check_channels(images.shape[-3], weights.shape[1] * layer.groups, "x", weights.shape, layer.groups)
     extents = layer.outputs(images.shape[-2:], "weight")
-    loop = _loop_dtype(conv2d.loop((images.dtype, weights.dtype))[-1], dtype)
+    loop = _loop_dtype(conv2d.loop((images.dtype, weights.dtype))[-1], dtype, "conv2d")
     working, start = _arithmetic(loop, images.dtype, _magnitude(weights, 3), bias, weights.shape[0])
     bank = converted(weights, working)
     window = layer.window()
@@ -628,14 +643,15 @@ def _arithmetic(
         return _working_dtype(loop, image, magnitude, "weight"), None
     values = _bias(bias, channels, loop)
     working = _working_dtype(loop, image, magnitude, "weight", _magnitude(values[:, None], 1))
-    return working, np.ascontiguousarray(converted(values[None], working)[0])
+    return working, np.array(converted(values[None], working)[0])  # a copy: `out` may overlap it
 
 
 def _shape(value: Any, name: str, count: int | None = None) -> tuple[int, ...]:
     """Return a whole shape, of `count` axes unless that is None."""
     if not isinstance(value, (tuple, list)):
         raise TypeError(f"{name} must be a shape, a tuple of ints, got {value!r}")
-    shape = ints(value, len(value) if count is None else count, f"{name} must be a shape, a tuple of ints")
+    number = "" if count is None else f"{count} "
+    shape = ints(value, len(value) if count is None else count, f"{name} must be a shape, a tuple of {number}ints")
     if not all(0 <= extent <= LARGEST_EXTENT for extent in shape):
         raise ValueError(f"{name} must hold extents from 0 to {LARGEST_EXTENT}, got {value!r}")
     return shape
@@ -729,7 +745,7 @@ def conv2d_backward_input(
 
 def _check_gradient(gradient: Array, images: tuple[int, ...], layer: Layer, name: str) -> None:
     """Raise unless `gradient` has the shape of the forward result for `images`, but for its channels."""
-    extents = layer.outputs((images[-2], images[-1]), "weight")
+    extents = layer.outputs((images[-2], images[-1]), "weight" if name == "input_shape" else "weight_shape")
     if gradient.shape[-2:] != extents or gradient.shape[:-3] != images[:-3]:
         raise ValueError(
             f"grad must have the shape of the result, {(*images[:-3], gradient.shape[-3], *extents)} for "
@@ -959,9 +975,10 @@ def conv_transpose2d(
     _check_channels(images.shape[-3], weights.shape[0], "x", weights.shape, layer.groups)
     channels = weights.shape[1] * layer.groups
     extents = _transposed_extents(images.shape[-2:], layer, padding, output_padding)
-    loop = _loop_dtype(conv_transpose2d.loop((images.dtype, weights.dtype))[-1], dtype)
+    loop = _loop_dtype(conv_transpose2d.loop((images.dtype, weights.dtype))[-1], dtype, "conv_transpose2d")
     # Each output sums over the inputs of its group.
-    magnitude = _magnitude(weights.reshape(layer.groups, -1, *weights.shape[1:]).swapaxes(1, 2), 3)
+    by_group = weights.reshape(layer.groups, weights.shape[0] // layer.groups, *weights.shape[1:])
+    magnitude = _magnitude(by_group.swapaxes(1, 2), 3)
     working, start = _arithmetic(loop, images.dtype, magnitude, bias, channels)
     bank = converted(weights, working)
     threads = resolve_workers(workers)

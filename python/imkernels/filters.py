@@ -2,7 +2,7 @@
 
 import math
 import operator
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -36,11 +36,11 @@ from imkernels._arguments import (
 )
 from imkernels._dtypes import ALL, GAUSSIAN, MEAN, NUMBERS, ORDER, Dtype, refuse_bool
 from imkernels._ufunc import kernel_function
-from imkernels.convolution import correlate_separable
+from imkernels.convolution import Geometry, separable
 from imkernels.settings import resolve_workers
 
 Nan = Literal["propagate", "omit"]
-Method = Literal["auto", "network", "select"]
+Method = Literal["auto", "extremum", "network", "histogram", "sliding", "select"]
 
 
 class OrderWindow(NamedTuple):
@@ -92,34 +92,75 @@ def _order_filter(
     allowed = ALL if native.kind == "b" else NUMBERS
     result = native if wanted.dtype is None else result_dtype(wanted.dtype, allowed, name)
     threads = resolve_workers(wanted.workers)
-    chosen = _chosen_method(image, rule, method)
+    chosen = _method(image, rule, native, method)
+    omit = nan == "omit"
+    outside = image.fill, threads
 
     def compute(target: Array) -> None:
-        goal = windows_last(target, image.places)
-        omit = nan == "omit"
+        operands = image.pixels, windows_last(target, image.places), image.window
         if chosen == "extremum":
-            _core.extremum_filter(image.pixels, goal, image.window, rule == MAXIMUM, omit, image.fill, threads)
-        elif chosen == "network":
-            _core.median_network(image.pixels, goal, image.window, omit, image.fill, threads)
+            _core.extremum_filter(*operands, rule == MAXIMUM, omit, *outside)
+        elif chosen == "histogram":
+            _core.histogram_filter(*operands, *rule, *outside)
+        elif chosen == "sliding":
+            _core.sliding_filter(*operands, image.mask, *rule, omit, *outside)
+        elif chosen == "select":
+            _core.order_filter(*operands, image.mask, *rule, omit, *outside)
+        elif rule == MEDIAN and _core.has_median_network(image.window):
+            _core.median_network(*operands, omit, *outside)
         else:
-            _core.order_filter(image.pixels, goal, image.window, image.mask, *rule, omit, image.fill, threads)
+            _core.rank_network(*operands, *rule, omit, *outside)
 
     shape = result_shape(image.pixels.shape[:-2], image.extents, image.places)
     return deliver(compute, Delivery(shape, native, result, wanted.out, wanted.casting, (image.pixels,), threads))
 
 
-def _chosen_method(image: OrderWindow, rule: Rule, method: Method) -> str:
-    network = image.mask is None and rule == MEDIAN and _core.has_median_network(image.window)
-    if method == "network" and not network:
-        raise ValueError(
-            "method must be 'auto' or 'select' for this window, got 'network': there are networks for size 3, 5 and 7, "
-            "whole squares, and strides that leave no row out"
-        )
-    if method == "select":
-        return "select"
-    if network:
+class Crossover(NamedTuple):
+    """Pixels of a window from which on another method is faster."""
+
+    network_most: int  # then histograms for 8 bits, else the sliding set
+    sliding_least: int  # below selects, where there is no network
+
+
+# By level and bytes of an element. Measured by `python -m benchmarks.crossovers` on one core of a Zen 5.
+CROSSOVERS = {
+    "baseline": {1: Crossover(37**2, 256), 2: Crossover(27**2, 120), 4: Crossover(19**2, 40), 8: Crossover(7**2, 25)},
+    "x86-64-v3": {1: Crossover(23**2, 256), 2: Crossover(60**2, 440), 4: Crossover(45**2, 40), 8: Crossover(25**2, 25)},
+    "x86-64-v4": {1: Crossover(29**2, 256), 2: Crossover(60**2, 999), 4: Crossover(60**2, 90), 8: Crossover(35**2, 21)},
+}
+NARROW = 8  # outputs in a row that leave most lanes of a network idle
+
+
+def _applicable(image: OrderWindow, rule: Rule, native: Dtype) -> dict[str, bool]:
+    """Return which methods can compute this."""
+    whole = image.mask is None
+    return {
+        "extremum": whole and (rule in (MINIMUM, MAXIMUM) or image.values == 1),
+        "network": whole and _core.has_rank_network(image.window),
+        "histogram": whole and native.itemsize == 1 and _core.has_histogram(image.window),
+        "sliding": _core.has_sliding(image.window),
+        "select": True,
+    }
+
+
+def _method(image: OrderWindow, rule: Rule, native: Dtype, method: Method) -> str:
+    """Return the method to use: the one that was asked for, or the fastest."""
+    applicable = _applicable(image, rule, native)
+    if method != "auto":
+        if not applicable[method]:
+            names = [name for name, applies in applicable.items() if applies]
+            raise ValueError(
+                f"method must be one that computes this window, rank and dtype ({', '.join(names)}), got {method!r}"
+            )
+        return method
+    crossover = CROSSOVERS[_core.level][native.itemsize]
+    if applicable["extremum"]:
+        return "extremum"
+    if applicable["network"] and image.extents[1] >= NARROW and image.values <= crossover.network_most:
         return "network"
-    return "extremum" if image.mask is None and rule in (MINIMUM, MAXIMUM) else "select"
+    if applicable["histogram"]:
+        return "histogram"
+    return "sliding" if applicable["sliding"] and image.values >= crossover.sliding_least else "select"
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -156,11 +197,7 @@ def median_filter(
     {{mode}}
     {{origin}}
     {{nan}}
-    method : {"auto", "network", "select"}, default "auto"
-        How it is computed; every method gives the same bits. ``"network"`` runs the pixels of many windows through
-        minima and maxima: for squares of size 3, 5 and 7. ``"select"`` selects in every window, by introselect or,
-        where pixels have few bits, by bisection over them: for any window. ``"auto"`` takes the network where there is
-        one.
+    {{method}}
     {{out}}
     {{axes}}
     {{same_dtype}}
@@ -183,10 +220,7 @@ def median_filter(
     Every dtype of the package, in either byte order, is filtered exactly, 64-bit integers included. Floats are
     ordered -0.0 before 0.0; the NaN of a result is the quiet one.
 
-    Networks after Batcher, "Sorting networks and their applications", AFIPS 32 (1968) and Adams, "Fast median filters
-    using separable sorting networks", ACM Transactions on Graphics 40 (2021). Selection after Hoare, "Algorithm 65:
-    Find", CACM 4 (1961) and Musser, "Introspective sorting and selection algorithms", Software: Practice and Experience
-    27 (1997), without branches on the data.
+    {{method_notes}}
 
     Examples
     --------
@@ -199,7 +233,7 @@ def median_filter(
            [1, 1, 1, 1]], dtype=uint8)
     """
     window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    choice(method, "method", ("auto", "network", "select"))
+    choice(method, "method", get_args(Method))
     wanted = Result(single_out(out), dtype, casting, workers)
     return _order_filter("median_filter", window, MEDIAN, nan, wanted, method)
 
@@ -217,7 +251,7 @@ def rank_filter(
     cval: float = 0.0,
     origin: IntOrPair = 0,
     nan: Nan = "propagate",
-    method: Literal["auto", "select"] = "auto",
+    method: Method = "auto",
     out: Array | None = None,
     axes: Axes = None,
     dtype: DTypeLike | None = None,
@@ -262,8 +296,7 @@ def rank_filter(
     Every dtype of the package, in either byte order, is filtered exactly, 64-bit integers included. Floats are
     ordered -0.0 before 0.0; the NaN of a result is the quiet one.
 
-    Selection after Hoare, "Algorithm 65: Find", CACM 4 (1961) and Musser, "Introspective sorting and selection
-    algorithms", Software: Practice and Experience 27 (1997), without branches on the data.
+    {{method_notes}}
 
     Examples
     --------
@@ -274,7 +307,7 @@ def rank_filter(
     array([[3, 2, 2, 9]], dtype=uint8)
     """
     window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    choice(method, "method", ("auto", "select"))
+    choice(method, "method", get_args(Method))
     rule = _rank_rule(rank, window.values, nan)
     wanted = Result(single_out(out), dtype, casting, workers)
     return _order_filter("rank_filter", window, rule, nan, wanted, method)
@@ -293,7 +326,7 @@ def percentile_filter(
     cval: float = 0.0,
     origin: IntOrPair = 0,
     nan: Nan = "propagate",
-    method: Literal["auto", "select"] = "auto",
+    method: Method = "auto",
     out: Array | None = None,
     axes: Axes = None,
     dtype: DTypeLike | None = None,
@@ -340,8 +373,7 @@ def percentile_filter(
     Every dtype of the package, in either byte order, is filtered exactly, 64-bit integers included. Floats are
     ordered -0.0 before 0.0; the NaN of a result is the quiet one.
 
-    Selection after Hoare, "Algorithm 65: Find", CACM 4 (1961) and Musser, "Introspective sorting and selection
-    algorithms", Software: Practice and Experience 27 (1997), without branches on the data.
+    {{method_notes}}
 
     Examples
     --------
@@ -352,7 +384,7 @@ def percentile_filter(
     array([[1, 1, 1, 2]], dtype=uint8)
     """
     window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    choice(method, "method", ("auto", "select"))
+    choice(method, "method", get_args(Method))
     rule = (None, _percentile(percentile))
     wanted = Result(single_out(out), dtype, casting, workers)
     return _order_filter("percentile_filter", window, rule, nan, wanted, method)
@@ -498,8 +530,8 @@ def _rank_rule(rank: Any, values: int, nan: Nan) -> Rule:
         raise ValueError(f"rank must lie between {-values} and {values - 1} for {values} values, got {rank}")
     if nan == "omit" and number not in (0, -1):
         raise ValueError(f"rank must be 0 or -1 with nan='omit', where the number of values varies, got {rank}")
-    number %= values
-    return MINIMUM if number == 0 else MAXIMUM if number == values - 1 else (number, 0.0)
+    named = {values // 2: MEDIAN, values - 1: MAXIMUM, 0: MINIMUM}  # of one value all are the same
+    return named.get(number % values, (number % values, 0.0))
 
 
 def _percentile(percentile: Any) -> float:
@@ -669,21 +701,10 @@ def gaussian_filter(
         loop = np.dtype(np.float64)
     sigmas = real_pair(sigma, "sigma", least=0.0)
     cut = real_pair(truncate, "truncate", least=0.0, single=True)[0]
-    column, row = (_gaussian_weights(deviation, cut).astype(loop) for deviation in sigmas)
-    return correlate_separable(
-        pixels,
-        column,
-        row,
-        stride=stride,
-        padding=padding,
-        mode=mode,
-        cval=cval,
-        out=out,
-        axes=axes,
-        dtype=dtype,
-        casting=casting,
-        workers=workers,
-    )
+    weights = [_gaussian_weights(deviation, cut).astype(loop) for deviation in sigmas]
+    geometry = Geometry(stride, 1, padding, mode, cval, 0)
+    wanted = Result(single_out(out), dtype, casting, workers)
+    return separable(gaussian_filter, pixels, axes, (weights[0], weights[1]), geometry, wanted, "sigma and truncate")
 
 
 def _gaussian_weights(sigma: float, truncate: float) -> Array:
@@ -694,5 +715,6 @@ def _gaussian_weights(sigma: float, truncate: float) -> Array:
         raise ValueError(f"sigma and truncate must keep the window within {LARGEST} pixels, got {sigma} and {truncate}")
     positions = np.arange(-int(reach), int(reach) + 1)
     # In units of sigma: the square of a tiny sigma would be 0.
-    weights = np.exp(-0.5 * (positions / sigma) ** 2)
+    with np.errstate(over="ignore"):
+        weights = np.exp(-0.5 * (positions / sigma) ** 2)
     return weights / math.fsum(weights)

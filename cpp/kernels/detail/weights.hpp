@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "core/array_view.hpp"
+#include "rows/window_blocks.hpp"
 
 namespace imkernels::detail {
 
@@ -21,11 +22,12 @@ struct Modular<T, true> {
 template <class Result>
 using Summand = typename Modular<Result>::type;
 
+/// Brings the weights of a block of taps together.
 template <class Work>
-void copy_weights(const ConstPlane& kernel, Work* weights) {
-    for (index row = 0; row < kernel.rows; ++row) {
-        for (index column = 0; column < kernel.columns; ++column) {
-            std::memcpy(weights++, kernel.at(row, column), sizeof(Work));
+void copy_weights(const ConstPlane& kernel, const WindowBlocks::Block& block, Work* weights) {
+    for (index row = 0; row < block.rows; ++row) {
+        for (index column = 0; column < block.columns; ++column) {
+            std::memcpy(weights++, kernel.at(block.row + row, block.column + column), sizeof(Work));
         }
     }
 }

@@ -43,6 +43,33 @@ def order_filter(
 ) -> None: ...
 def has_median_network(window: Window) -> bool: ...
 def median_network(image: Array, out: Array, window: Window, omit_nan: bool, fill: Array, workers: int) -> None: ...
+def has_histogram(window: Window) -> bool: ...
+def histogram_filter(
+    image: Array, out: Array, window: Window, rank: int | None, percentile: float, fill: Array, workers: int
+) -> None: ...
+def has_sliding(window: Window) -> bool: ...
+def sliding_filter(
+    image: Array,
+    out: Array,
+    window: Window,
+    footprint: NDArray[np.bool_] | None,
+    rank: int | None,
+    percentile: float,
+    omit_nan: bool,
+    fill: Array,
+    workers: int,
+) -> None: ...
+def has_rank_network(window: Window) -> bool: ...
+def rank_network(
+    image: Array,
+    out: Array,
+    window: Window,
+    rank: int | None,
+    percentile: float,
+    omit_nan: bool,
+    fill: Array,
+    workers: int,
+) -> None: ...
 def extremum_filter(
     image: Array, out: Array, window: Window, maximum: bool, omit_nan: bool, fill: Array, workers: int
 ) -> None: ...

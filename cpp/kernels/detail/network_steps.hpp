@@ -1,0 +1,113 @@
+// The interpreter of network programs: what each kind of step does to the slots, each of which is a vector.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <utility>
+
+#include "kernels/detail/network_program.hpp"
+#include "kernels/detail/sorted_lanes.hpp"
+
+namespace imkernels::detail {
+
+template <class Vector>
+class NetworkSteps {
+public:
+    static void run(const std::vector<Step>& steps, Vector* slots) {
+        for (const Step& step : steps) {
+            table[step.kind](step, slots);
+        }
+    }
+
+private:
+    using Function = void (*)(const Step&, Vector*);
+
+    /// A list in its slots.
+    struct List {
+        const Vector* first;
+        std::ptrdiff_t apart;
+        const Vector& operator[](std::ptrdiff_t i) const { return first[i * apart]; }
+    };
+
+    static List first_of(const Step& step, const Vector* slots) { return {slots + step.first, step.first_step}; }
+    static List second_of(const Step& step, const Vector* slots) { return {slots + step.second, step.second_step}; }
+
+    static Vector lesser(const Vector& one, const Vector& other) { return one < other ? one : other; }
+    static Vector greater(const Vector& one, const Vector& other) { return one < other ? other : one; }
+
+    static void pairs(const Step& step, Vector* slots) {
+        const List even = first_of(step, slots);
+        const List odd = second_of(step, slots);
+        Vector* result = slots + step.result;
+        if (step.alone[0] != Step::none) {
+            *result++ = slots[step.alone[0]];
+        }
+        for (int i = 0; i < step.count; ++i) {
+            const Vector one = even[i];
+            const Vector other = odd[i];
+            *result++ = lesser(one, other);
+            *result++ = greater(one, other);
+        }
+        if (step.alone[1] != Step::none) {
+            *result = slots[step.alone[1]];
+        }
+    }
+
+    static void pick(const Step& step, Vector* slots) {
+        const List one = first_of(step, slots);
+        const List other = second_of(step, slots);
+        const int begin = step.alone[0] == Step::none && step.alone[1] == Step::none ? 1 : 0;
+        Vector least = begin == 1                    ? greater(one[0], other[0])
+                       : step.alone[0] != Step::none ? slots[step.alone[0]]
+                                                     : slots[step.alone[1]];
+        for (int i = begin; i < step.count; ++i) {
+            least = lesser(least, greater(one[i], other[i]));
+        }
+        if (step.alone[1] != Step::none) {
+            least = lesser(least, slots[step.alone[1]]);
+        }
+        slots[step.result] = least;
+    }
+
+    template <int count>
+    static void sort(const Step& step, Vector* slots) {
+        constexpr Sought any{1 << 20, 1 << 19};  // so many that none is dropped
+        const List list = first_of(step, slots);
+        const auto sorted = sort_all<any, 0, count>([&](auto i) IMKERNELS_INLINE_LAMBDA { return list[i]; });
+        repeat<count>([&](auto i) { slots[step.result + i] = sorted.values[i]; });
+    }
+
+    template <int one, int other>
+    static void merge(const Step& step, Vector* slots) {
+        using Network = MergeNetwork<one, other>;
+        const List first = first_of(step, slots);
+        const List second = second_of(step, slots);
+        Vector wires[static_cast<std::size_t>(one + other)];
+        repeat<one>([&](auto i) { wires[i] = first[i]; });
+        repeat<other>([&](auto i) { wires[one + i] = second[i]; });
+        repeat<Network::count>([&](auto i) {
+            compare_exchange(wires[Network::comparators[i].first], wires[Network::comparators[i].second]);
+        });
+        repeat<one + other>([&](auto i) { slots[step.result + i] = wires[Network::order[i]]; });
+    }
+
+    static constexpr std::array<Function, Step::kinds> make_table() {
+        std::array<Function, Step::kinds> functions{};
+        functions[Step::pairs] = pairs;
+        functions[Step::pick] = pick;
+        repeat<Step::most - 1>([&](auto i) { functions[Step::sort + i + 2] = sort<i + 2>; });
+        repeat<Step::most>([&](auto one) {
+            repeat<Step::most - one>([&](auto more) {
+                functions[Step::merge + one * Step::most + one + more] = merge<one + 1, one + more + 1>;
+            });
+        });
+        return functions;
+    }
+
+    static const std::array<Function, Step::kinds> table;
+};
+
+template <class Vector>
+const std::array<typename NetworkSteps<Vector>::Function, Step::kinds> NetworkSteps<Vector>::table = make_table();
+
+}  // namespace imkernels::detail
