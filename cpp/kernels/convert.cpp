@@ -16,7 +16,7 @@ void convert_in(const ConstStack& source, const MutableStack& out, int workers) 
     const ReadRun<Work> read = row_reader<AsNumber, Work>(source.element);
     const WriteRun<Work> write = row_writer<FromNumber, Work>(out.element);
     require(read != nullptr && write != nullptr, "convert: no loop for these element types");
-    const TileGrid rows(out.planes(), out.first.rows, out.first.columns, {1, 64 * piece}, 1.0, 1);
+    const TileGrid rows(out.planes(), out.first.rows, out.first.columns, part_of_row(out.first.columns), 1.0, 1);
     rows.for_each(Scratch::bytes<Work>(piece), workers, [&](const Tile& part, Scratch scratch) {
         Work* line = scratch.take<Work>(piece);
         const ConstPlane from = source.plane(part.plane);

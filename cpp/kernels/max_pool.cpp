@@ -164,12 +164,11 @@ void scatter_row(const ConstPlane& values, const ConstPlane& argmax, index row, 
 template <class Put>
 void scatter(const ConstStack& values, const ConstStack& argmax, const MutableStack& out, index item_size, Put put,
              int workers) {
-    constexpr TileShape part_of_row{1, 65536};
     // All indices first: a bad one must leave `out` as it was.
-    TileGrid(argmax.planes(), argmax.first.rows, argmax.first.columns, part_of_row, 0.5, 1)
+    TileGrid(argmax.planes(), argmax.first.rows, argmax.first.columns, part_of_row(argmax.first.columns), 0.5, 1)
         .for_each(0, workers,
                   [&](const Tile& part, Scratch) { check_argmax(argmax.plane(part.plane), part, out.first); });
-    TileGrid(out.planes(), out.first.rows, out.first.columns, part_of_row, 0.2, 1)
+    TileGrid(out.planes(), out.first.rows, out.first.columns, part_of_row(out.first.columns), 0.2, 1)
         .for_each(0, workers, [&](const Tile& part, Scratch) {
             const MutablePlane plane = out.plane(part.plane);
             for (index column = part.column; column < part.column + part.columns; ++column) {

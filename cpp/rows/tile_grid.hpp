@@ -66,6 +66,11 @@ inline TileShape choose_tile(index rows, index columns, const Window2D& window, 
     return tile;
 }
 
+/// The tile for loops that take elements one by one: a row, or a part of a long one.
+inline TileShape part_of_row(index columns) {
+    return {1, std::clamp<index>(columns, 1, 65536)};
+}
+
 /// Makes a tile smaller until what it keeps of `bytes` per row of its windows and column of its outputs fits: the last
 /// resort for windows of many thousand rows.
 inline void limit_kept_rows(TileShape& tile, const WindowAxis& rows, index bytes) {
