@@ -10,6 +10,7 @@ from imkernels import filters
 from imkernels.filters import MAXIMUM, MEDIAN
 
 from tests.cases import DTYPES, MIXED_MODES, MODES, TILE_HEIGHTS, TILE_WIDTHS, assert_same_bits, random_image
+from tests.processes import ROOT
 
 SIZES = [3, 5, 7]
 METHODS = ["network", "histogram", "sliding"]
@@ -308,3 +309,10 @@ def test_scans_at_the_ends_of_tiles(extents, size, scipy_ndimage):
     image = random_image(np.random.default_rng(10), extents, "i2")
     np.testing.assert_array_equal(ik.maximum_filter(image, size), scipy_ndimage.maximum_filter(image, size))
     np.testing.assert_array_equal(ik.minimum_filter(image, size), scipy_ndimage.minimum_filter(image, size))
+
+
+def test_the_page_has_the_table_of_the_code():
+    page = (ROOT / "docs" / "order_filters.md").read_text()
+    for level, row in filters.CROSSOVERS.items():
+        numbers = (f"{crossover.network_most}, {crossover.sliding_least}" for crossover in row.values())
+        assert f"| {level} | {' | '.join(numbers)} |" in page
