@@ -8,7 +8,7 @@ import pytest
 
 from tests import refusals
 from tests.calls import public_functions, small_calls
-from tests.processes import run_alone
+from tests.processes import run_alone, sanitized
 
 EXTENTS = [-1, 2**31, 2**32 + 1, 2**62, 2**63 - 1, 2**64, 10**30]
 
@@ -91,6 +91,7 @@ def test_zero(name, argument):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sanitized(), reason="the sanitizers need more memory than any limit leaves")
 def test_the_largest_numbers_end_at_once():
     run_alone(_largest_numbers, list(arguments()), helpers=[spellings_of_the_largest], timeout=120)
 
@@ -210,6 +211,7 @@ def test_numbers_in_arrays_without_axes():
     assert sums.dtype == np.int64
 
 
+@pytest.mark.skipif(sanitized(), reason="the sanitizers end a process that asks for so much memory")
 @pytest.mark.parametrize(
     "name",
     [

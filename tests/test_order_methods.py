@@ -316,3 +316,19 @@ def test_the_page_has_the_table_of_the_code():
     for level, row in filters.CROSSOVERS.items():
         numbers = (f"{crossover.network_most}, {crossover.sliding_least}" for crossover in row.values())
         assert f"| {level} | {' | '.join(numbers)} |" in page
+
+
+@pytest.mark.parametrize("shift", [0, 1, 40])
+@pytest.mark.parametrize("function", [ik.median_filter, ik.maximum_filter, ik.minimum_filter])
+def test_large_results_are_those_of_their_parts(function, shift):
+    """They are written past the caches, whatever the address."""
+    image = np.random.default_rng(25).random((1500, 1501))
+    memory = np.zeros(image.nbytes + 64, np.uint8)
+    out = memory[shift : shift + image.nbytes].view(np.float64).reshape(image.shape)
+    out = function(image, 3, out=out, workers=2)
+    for top in range(0, 1500, 300):
+        crop = image[max(0, top - 1) : top + 301]
+        part = function(crop, 3)[min(top, 1) :][:300]
+        np.testing.assert_array_equal(out[top : top + 300], part)
+    assert not memory[:shift].any()
+    assert not memory[shift + image.nbytes :].any()

@@ -20,7 +20,7 @@
 
 #include "core/check.hpp"
 #include "core/order_key.hpp"
-#include "rows/row_writer.hpp"
+#include "kernels/detail/result_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 
@@ -92,7 +92,7 @@ public:
           shape_(choose_shape(out.first.rows, out.first.columns, window)),
           loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsOrderKey, Key>(image.element),
                   read_fill<AsOrderKey, Key>(image.element.dtype, fill)),
-          write_(row_writer<FromOrderKey, Key>(out.element)),
+          write_(out),
           pitch_(shape_.columns + row_slack) {}
 
     void run(int workers) const {
@@ -101,7 +101,10 @@ public:
                                   Scratch::bytes<Key>(pitch_) + Scratch::bytes<Key>(std::max(pitch_, loader_.pitch()));
         const double cost = tile_cost(window_, shape_) / static_cast<double>(shape_.rows * shape_.columns);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost, image_.interleaved());
-        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { filter(tile, scratch); });
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
+            filter(tile, scratch);
+            write_.finish();
+        });
     }
 
 private:
@@ -256,7 +259,7 @@ private:
     bool nan_lowest_;
     TileShape shape_;
     TileLoader<Key> loader_;
-    WriteRun<Key> write_;
+    detail::ResultWriter<FromOrderKey, Key> write_;
     index pitch_;
 };
 }  // namespace

@@ -25,14 +25,15 @@
 namespace imkernels {
 
 namespace {
-constexpr index groups = 16;
+constexpr int groups = 16;
 using Pixel = std::uint8_t;
 
 /// steps[i] counts a pixel in place i of a group: 1 from there on.
 constexpr auto steps = [] {
     std::array<std::array<std::uint16_t, groups>, groups> table{};
-    for (std::size_t i = 0; i < groups; ++i) {
-        std::fill(table[i].begin() + static_cast<std::ptrdiff_t>(i), table[i].end(), std::uint16_t{1});
+    std::ptrdiff_t place = 0;
+    for (auto& counts : table) {
+        std::fill(counts.begin() + place++, counts.end(), std::uint16_t{1});
     }
     return table;
 }();

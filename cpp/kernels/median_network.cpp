@@ -10,13 +10,14 @@
 #include "kernels/median_network.hpp"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "core/check.hpp"
 #include "core/order_key.hpp"
 #include "kernels/detail/median_tile.hpp"
+#include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/select.hpp"
-#include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 
@@ -41,7 +42,7 @@ public:
           shape_(choose_shape(out.first.rows, out.first.columns, row_stride_)),
           loader_(window_, group_rows(shape_.rows), shape_.columns, ColumnLayout::phases,
                   row_reader<AsOrderKey, Key>(image.element), read_fill<AsOrderKey, Key>(image.element.dtype, fill)),
-          write_(row_writer<FromOrderKey, Key>(out.element)),
+          write_(out),
           pitch_(shape_.columns + row_slack) {
         for (index column = 0; column < K; ++column) {
             offsets_[column] = loader_.tap(0, column);
@@ -52,7 +53,10 @@ public:
         const std::size_t bytes = Scratch::bytes<Key>(loader_.size()) + Scratch::bytes<Key>(core * loader_.pitch()) +
                                   Scratch::bytes<Key>(height * pitch_);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
-        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { filter(tile, scratch); });
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
+            filter(tile, scratch);
+            write_.finish();
+        });
     }
 
 private:
@@ -98,7 +102,7 @@ private:
             }
             const Key* block = buffers.block + y * loader_.pitch();
             sort_columns(block, buffers.sorted);
-            compute(block, tile.columns, buffers);
+            compute(block, tile.columns, buffers, ahead_of(tile, y, loaded));
             for (index row = 0; row < height; ++row) {
                 Key* results = buffers.results + row * pitch_;
                 const index output = (y + row) / row_stride_;
@@ -113,6 +117,23 @@ private:
         }
     }
 
+    /// Where the rows lie that will be read next, and those that will be written.
+    using Ahead = std::array<const std::byte*, 2 * std::size_t{height}>;
+
+    Ahead ahead_of(const Tile& tile, index y, index loaded) const {
+        const ConstPlane source = image_.plane(tile.plane);
+        const MutablePlane target = out_.plane(tile.plane);
+        Ahead ahead;
+        for (index row = 0; row < height; ++row) {
+            const index position = loader_.row_position(tile.row * row_stride_, group_rows(tile.rows), loaded + row);
+            const index output = std::min((y + row) / row_stride_, tile.rows - 1);
+            const index column = std::min(tile.column * window_.columns.stride, source.columns - 1);
+            ahead[static_cast<std::size_t>(row)] = source.at(std::clamp<index>(position, 0, source.rows - 1), column);
+            ahead[static_cast<std::size_t>(height + row)] = target.at(tile.row + output, tile.column);
+        }
+        return ahead;
+    }
+
     /// Sorts the columns of the core of a row of tiles.
     void sort_columns(const Key* block, Key* sorted) const {
         const index pitch = loader_.pitch();
@@ -124,11 +145,14 @@ private:
         }
     }
 
-    void compute(const Key* block, index columns, const Buffers& buffers) const {
+    void compute(const Key* block, index columns, const Buffers& buffers, const Ahead& ahead) const {
         const index pitch = loader_.pitch();
         const auto pixel = [&](const Key* rows, index row, index column)
                                IMKERNELS_INLINE_LAMBDA { return load_lanes(rows + row * pitch + offsets_[column]); };
         for (index x = 0; x < columns; x += lanes) {
+            for (const std::byte* row : ahead) {
+                prefetch(row + x * static_cast<index>(sizeof(Key)));
+            }
             detail::medians_of_tile<Vector, K, 1, height>(
                 [&](auto column) IMKERNELS_INLINE_LAMBDA {
                     detail::Sorted<Vector, detail::all(core)> values;
@@ -168,7 +192,7 @@ private:
     double cost_;
     TileShape shape_;
     TileLoader<Key> loader_;
-    WriteRun<Key> write_;
+    detail::ResultWriter<FromOrderKey, Key> write_;
     index pitch_;
     index offsets_[K];  // of the columns of a window in a row of the block
 };

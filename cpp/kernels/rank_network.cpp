@@ -30,7 +30,9 @@ using Extents = NetworkProgram::Extents;
 /// Outputs of a tile along an axis: as many as pay, measured (Zen 5), unless fewer make up the axis.
 int tile_side(const WindowAxis& axis, index most) {
     const index size = axis.size / axis.step();
-    index side = size < 3 ? 1 : size < 9 ? 2 : size < 15 ? 4 : 8;
+    index side = size < 15 ? 4 : 8;
+    side = size < 9 ? 2 : side;
+    side = size < 3 ? 1 : side;
     while (side > 1 && side >= 2 * most) {
         side /= 2;
     }
@@ -61,7 +63,7 @@ public:
                                step_, static_cast<int>(rule.rank(window.taps())))),
           phases_(outputs_.columns * step_.columns),
           // Nanoseconds per output on one core (Zen 5).
-          cost_(0.4 * sizeof(Key) + 0.3 * program_->operations() / (outputs_.rows * outputs_.columns * lanes)),
+          cost_(0.4 * sizeof(Key) + 0.3 * program_->operations() / static_cast<double>(tile_outputs() * lanes)),
           shape_(choose_shape(out.first.rows, out.first.columns)),
           tiles_((shape_.columns + outputs_.columns - 1) / outputs_.columns),
           phase_extent_(round_up(tiles_) + (program_->columns() - 1) / phases_ + 1),
@@ -86,15 +88,17 @@ private:
 
     static index round_up(index count) { return (count + lanes - 1) / lanes * lanes; }
 
+    index tile_outputs() const { return index{outputs_.rows} * outputs_.columns; }
+
     /// Rows that `rows` outputs need, in whole tiles.
     index input_rows(index rows) const {
         const index groups = (rows + outputs_.rows - 1) / outputs_.rows;
-        return (groups - 1) * outputs_.rows * step_.rows + program_->rows();
+        return (groups - 1) * index{outputs_.rows} * step_.rows + program_->rows();
     }
 
     TileShape choose_shape(index rows, index columns) const {
-        constexpr index most_keys = 384 * 1024 / static_cast<index>(sizeof(Key));
-        const index height = outputs_.rows * std::max<index>(1, 32 / outputs_.rows);
+        constexpr index most_keys = index{384} * 1024 / static_cast<index>(sizeof(Key));
+        const index height = std::max<index>(outputs_.rows, 32);
         TileShape shape{std::clamp<index>(rows, 1, height), std::clamp<index>(columns, 1, 2048)};
         while (shape.columns > 1 &&
                input_rows(shape.rows) * (shape.columns * step_.columns + window_.columns.size) > most_keys) {
@@ -127,7 +131,7 @@ private:
     index line_keys() const { return std::max(loader_.pitch(), pitch_ + row_slack); }
     index row_keys() const { return input_rows(shape_.rows) * pitch_; }
     index sorted_keys() const { return program_->sorted_column().count * pitch_; }
-    index result_keys() const { return outputs_.rows * outputs_.columns * round_up(tiles_); }
+    index result_keys() const { return tile_outputs() * round_up(tiles_); }
     std::size_t scratch_bytes() const {
         return Scratch::bytes<Key>(slot_keys()) + Scratch::bytes<Key>(window_.taps()) +
                Scratch::bytes<Key>(line_keys()) + Scratch::bytes<Key>(2 * pitch_) + Scratch::bytes<Key>(row_keys()) +

@@ -57,6 +57,7 @@ void join_pairs(const T* __restrict even, const T* __restrict odd, index count, 
 /// target[phase * pitch + i] = source[i * phases + phase] for i < count. `spare` is room for phases * (count + 1)
 /// elements, needed where there are more than two phases.
 template <class T>
+// NOLINTNEXTLINE(misc-no-recursion): each half has half as many phases.
 void split_phases(const T* source, int phases, index count, index pitch, T* target, T* spare) {
     if (phases == 1) {
         std::memcpy(target, source, static_cast<std::size_t>(count) * sizeof(T));
@@ -80,6 +81,7 @@ void split_phases(const T* source, int phases, index count, index pitch, T* targ
 
 /// The inverse, for a number of phases that is a power of two: target[i * phases + phase] = source[phase * pitch + i].
 template <class T>
+// NOLINTNEXTLINE(misc-no-recursion): each half has half as many phases.
 void join_phases(const T* source, int phases, index count, index pitch, T* target, T* spare) {
     if (phases == 1) {
         std::memcpy(target, source, static_cast<std::size_t>(count) * sizeof(T));

@@ -2,6 +2,7 @@
 // extensions). No kernel names an instruction set; this is the only place that knows a width.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -47,6 +48,50 @@ Lanes<T> load_lanes(const T* source) {
 template <class T>
 void store_lanes(T* target, Lanes<T> lanes) {
     std::memcpy(target, &lanes, sizeof(lanes));
+}
+
+/// Has the cache line of an address brought near; it may be any.
+inline void prefetch(const void* address) {
+    __builtin_prefetch(address);
+}
+
+/// Stores a vector at an address that is a multiple of its size, past the caches.
+template <class T>
+void stream_lanes(T* target, Lanes<T> lanes) {
+#if defined(__clang__)
+    __builtin_nontemporal_store(lanes, reinterpret_cast<Lanes<T>*>(target));
+#elif defined(__AVX512F__)
+    typedef long long Words __attribute__((vector_size(vector_bytes)));
+    __builtin_ia32_movntdq512(reinterpret_cast<Words*>(target), reinterpret_cast<Words>(lanes));
+#elif defined(__AVX__)
+    typedef long long Words __attribute__((vector_size(vector_bytes)));
+    __builtin_ia32_movntdq256(reinterpret_cast<Words*>(target), reinterpret_cast<Words>(lanes));
+#elif defined(__SSE2__)
+    typedef long long Words __attribute__((vector_size(vector_bytes)));
+    __builtin_ia32_movntdq(reinterpret_cast<Words*>(target), reinterpret_cast<Words>(lanes));
+#else
+    store_lanes(target, lanes);
+#endif
+}
+
+/// Makes what was streamed visible to others.
+inline void finish_streams() {
+#if defined(__SSE2__)
+    __builtin_ia32_sfence();
+#endif
+}
+
+/// Copies bytes past the caches, but for those at the ends that do not fill a vector.
+inline void stream(const std::byte* source, index count, std::byte* target) {
+    const auto address = reinterpret_cast<std::uintptr_t>(target);
+    const index head = std::min(count, static_cast<index>((vector_bytes - address % vector_bytes) % vector_bytes));
+    std::memcpy(target, source, static_cast<std::size_t>(head));
+    index done = head;
+    for (; done + vector_bytes <= count; done += vector_bytes) {
+        const auto* from = reinterpret_cast<const std::uint8_t*>(source + done);
+        stream_lanes(reinterpret_cast<std::uint8_t*>(target + done), load_lanes(from));
+    }
+    std::memcpy(target + done, source + done, static_cast<std::size_t>(count - done));
 }
 
 /// 16 counters, at every level.

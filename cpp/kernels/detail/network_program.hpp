@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -32,7 +33,13 @@ struct Run {
 /// What the interpreter does next. The lists are `first` and `second`, the results go to slots from `result` on.
 struct Step {
     static constexpr int most = 8;  // values of a list that a single step sorts, or merges with another such
-    enum Kind : std::uint16_t { pairs, pick, sort, merge = sort + most + 1, kinds = merge + most * most };
+    enum Kind : std::uint16_t {
+        pairs = 0,
+        pick = 1,
+        sort = 2,                 // and the number of values
+        merge = sort + most + 1,  // and the numbers less one, as digits
+        kinds = merge + most * most
+    };
     static constexpr std::uint16_t none = std::numeric_limits<std::uint16_t>::max();
 
     std::uint16_t kind;
@@ -70,9 +77,7 @@ public:
 
     /// Takes the sorted columns one after another from slot 0 on, then the outer rows, to one slot per output.
     const std::vector<Step>& tile_steps() const { return steps_; }
-    int result(int row, int column) const {
-        return results_[static_cast<std::size_t>(row * outputs_.columns + column)];
-    }
+    int result(int row, int column) const { return results_at_ + row * outputs_.columns + column; }
 
     int slots() const { return most_slots_; }
     /// Minima and maxima of a tile.
@@ -129,18 +134,13 @@ private:
                 const int row = below * above + r;
                 tile.along[below].push_back(sorted({pixel(row, beside), 1, height}));
                 for (int right = 0; right < 2; ++right) {
-                    std::vector<int> corner;
-                    for (int c = 0; c < beside; ++c) {
-                        corner.push_back(pixel(row, right * size_.columns + c));
-                    }
+                    std::vector<int> corner(static_cast<std::size_t>(beside));
+                    std::iota(corner.begin(), corner.end(), pixel(row, right * size_.columns));
                     tile.corners[below][right].push_back(corner);
                 }
             }
         }
-        results_.resize(static_cast<std::size_t>(outputs_.rows * outputs_.columns));
-        for (int& result : results_) {
-            result = reserve(1);
-        }
+        results_at_ = reserve(outputs_.rows * outputs_.columns);
         solve(tile, {0, 0}, false);
     }
 
@@ -151,7 +151,7 @@ private:
         }
         if (tile.outputs[0] == 1) {
             const auto [column, row] = turned ? std::pair(place.second, place.first) : place;
-            move(tile.core.run[0], results_[static_cast<std::size_t>(row * outputs_.columns + column)]);
+            move(tile.core.run[0], result(row, column));
             return;
         }
         const int bottom = top_;
@@ -221,7 +221,7 @@ private:
             add({static_cast<std::uint16_t>(Step::sort + run.count),
                  slot(run.first),
                  0,
-                 step(run.step),
+                 distance(run.step),
                  0,
                  0,
                  slot(result),
@@ -275,8 +275,8 @@ private:
             add({static_cast<std::uint16_t>(kind),
                  slot(one.first),
                  slot(other.first),
-                 step(one.step),
-                 step(other.step),
+                 distance(one.step),
+                 distance(other.step),
                  0,
                  slot(result),
                  {Step::none, Step::none}});
@@ -321,9 +321,9 @@ private:
                                last + 1 + static_cast<int>(odd_tail));
         const Run even = merged(one.every_other(1), other.every_other(1), first, last + static_cast<int>(even_tail));
         const Run compared = head ? odd.part(1, odd.count) : odd;
-        Step step{Step::pairs,           slot(even.first),        slot(compared.first),
-                  this->step(even.step), this->step(odd.step),    static_cast<std::uint16_t>(count),
-                  slot(result.first),    {Step::none, Step::none}};
+        Step step{Step::pairs,         slot(even.first),        slot(compared.first),
+                  distance(even.step), distance(odd.step),      static_cast<std::uint16_t>(count),
+                  slot(result.first),  {Step::none, Step::none}};
         if (head) {
             step.alone[0] = slot(odd.first);
         }
@@ -347,7 +347,7 @@ private:
         Step step{Step::pick,
                   slot(count > 0 ? one[first - 1] : 0),
                   slot(count > 0 ? other[rank - first] : 0),
-                  this->step(one.step),
+                  distance(one.step),
                   static_cast<std::int16_t>(-other.step),
                   static_cast<std::uint16_t>(count),
                   slot(result),
@@ -376,13 +376,13 @@ private:
     }
 
     static std::uint16_t slot(int number) { return static_cast<std::uint16_t>(number); }
-    static std::int16_t step(int distance) { return static_cast<std::int16_t>(distance); }
+    static std::int16_t distance(int slots) { return static_cast<std::int16_t>(slots); }
 
     Sought sought_;
     Extents size_, outputs_, step_;
     std::vector<Step> steps_, column_steps_;
     List sorted_column_;
-    std::vector<int> results_;
+    int results_at_ = 0;
     int top_ = 0;
     int most_slots_ = 0;
     int operations_ = 0;

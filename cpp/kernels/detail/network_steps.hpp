@@ -12,16 +12,17 @@ namespace imkernels::detail {
 
 template <class Vector>
 class NetworkSteps {
+    using Function = void (*)(const Step&, Vector*);
+
 public:
     static void run(const std::vector<Step>& steps, Vector* slots) {
+        static constexpr std::array<Function, Step::kinds> table = make_table();
         for (const Step& step : steps) {
             table[step.kind](step, slots);
         }
     }
 
 private:
-    using Function = void (*)(const Step&, Vector*);
-
     /// A list in its slots.
     struct List {
         const Vector* first;
@@ -56,10 +57,16 @@ private:
     static void pick(const Step& step, Vector* slots) {
         const List one = first_of(step, slots);
         const List other = second_of(step, slots);
-        const int begin = step.alone[0] == Step::none && step.alone[1] == Step::none ? 1 : 0;
-        Vector least = begin == 1                    ? greater(one[0], other[0])
-                       : step.alone[0] != Step::none ? slots[step.alone[0]]
-                                                     : slots[step.alone[1]];
+        int begin = 0;
+        Vector least;
+        if (step.alone[0] != Step::none) {
+            least = slots[step.alone[0]];
+        } else if (step.alone[1] != Step::none) {
+            least = slots[step.alone[1]];
+        } else {
+            least = greater(one[0], other[0]);
+            begin = 1;
+        }
         for (int i = begin; i < step.count; ++i) {
             least = lesser(least, greater(one[i], other[i]));
         }
@@ -103,11 +110,6 @@ private:
         });
         return functions;
     }
-
-    static const std::array<Function, Step::kinds> table;
 };
-
-template <class Vector>
-const std::array<typename NetworkSteps<Vector>::Function, Step::kinds> NetworkSteps<Vector>::table = make_table();
 
 }  // namespace imkernels::detail

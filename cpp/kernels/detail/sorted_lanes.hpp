@@ -25,7 +25,7 @@ using Constant = std::integral_constant<int, number>;
 
 /// Calls `body` with the constants 0, 1, ..., count - 1: a loop that is written out.
 template <int count, class Body>
-IMKERNELS_INLINE void repeat(const Body& body) {
+IMKERNELS_INLINE constexpr void repeat(const Body& body) {
     [&]<int... i>(std::integer_sequence<int, i...>)
         IMKERNELS_INLINE_LAMBDA { (body(Constant<i>{}), ...); }(std::make_integer_sequence<int, count>{});
 }
