@@ -332,3 +332,25 @@ def test_large_results_are_those_of_their_parts(function, shift):
         np.testing.assert_array_equal(out[top : top + 300], part)
     assert not memory[:shift].any()
     assert not memory[shift + image.nbytes :].any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("channels", [2, 3, 4, 16, 17])
+def test_interleaved_channels_are_filtered_where_they_lie(channels, dtype):
+    rng = np.random.default_rng(26)
+    borders = itertools.cycle([*MODES, *MIXED_MODES])
+    for extents in [(1, 1), (5, 1), (1, 7), (13, 40), (40, 900)]:
+        for function, window in [
+            (ik.median_filter, {"size": 3}),
+            (ik.median_filter, {"size": 5, "padding": ((2, 9), (11, 0))}),
+            (ik.median_filter, {"size": 7, "stride": (2, 1), "nan": "omit"}),
+            (ik.maximum_filter, {"size": (4, 9), "origin": (1, -3)}),
+            (ik.minimum_filter, {"size": (2, 31), "stride": (1, 2)}),
+        ]:
+            image = with_nans(rng, (2, *extents, channels), dtype)
+            keywords = {**window, "mode": next(borders)}
+            planes = function(np.ascontiguousarray(np.moveaxis(image, -1, 1)), **keywords)
+            found = function(image, axes=(1, 2), **keywords)
+            assert_same_bits(np.ascontiguousarray(np.moveaxis(found, -1, 1)), planes)
+            part = function(image[..., : channels - 1], axes=(1, 2), **keywords)  # with a gap
+            assert_same_bits(np.ascontiguousarray(np.moveaxis(part, -1, 1)), np.ascontiguousarray(planes[:, :-1]))

@@ -23,6 +23,7 @@
 #include "kernels/detail/result_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
+#include "rows/wide_planes.hpp"
 
 namespace imkernels {
 
@@ -52,21 +53,23 @@ void combine(index count, Key* result, const Key* first, Others... others) {
     }
 }
 
-/// result[x] = the best of line[x] ... line[x + size - 1] for 0 <= x < count. Uses up the line.
+/// result[x] = the best of line[x], line[x + apart] ... of `size` such pixels, for 0 <= x < count. Uses up the line.
 template <class Better, class Key>
-void best_along(Key* line, index count, index size, Key* result) {
+void best_along(Key* line, index count, index size, index apart, Key* result) {
     const Key* const from = line;  // also where the line is written to
     index done = 1;
     for (; 4 * done < size; done *= 4) {
-        combine<Better>(count + size - 4 * done, line, from, from + done, from + 2 * done, from + 3 * done);
+        const index next = done * apart;
+        combine<Better>(count + (size - 4 * done) * apart, line, from, from + next, from + 2 * next, from + 3 * next);
     }
-    const Key* const last = from + size - done;
+    const index next = done * apart;
+    const Key* const last = from + (size - done) * apart;
     if (size <= 2 * done) {
         combine<Better>(count, result, from, last);
     } else if (size <= 3 * done) {
-        combine<Better>(count, result, from, from + done, last);
+        combine<Better>(count, result, from, from + next, last);
     } else {
-        combine<Better>(count, result, from, from + done, from + 2 * done, last);
+        combine<Better>(count, result, from, from + next, from + 2 * next, last);
     }
 }
 
@@ -83,16 +86,15 @@ void advance(Key* __restrict running, const Key* __restrict next, const Key* __r
 template <class Key, class Better>
 class ExtremumFilter {
 public:
-    ExtremumFilter(const ConstStack& image, const MutableStack& out, const Window2D& window, NanPolicy nan,
-                   const std::byte* fill)
-        : image_(image),
-          out_(out),
-          window_(window),
+    ExtremumFilter(const WidePlanes& planes, NanPolicy nan, const std::byte* fill)
+        : image_(planes.image),
+          out_(planes.out),
+          window_(planes.window),
           nan_lowest_((nan == NanPolicy::propagate) == std::is_same_v<Better, Lesser>),
-          shape_(choose_shape(out.first.rows, out.first.columns, window)),
-          loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsOrderKey, Key>(image.element),
-                  read_fill<AsOrderKey, Key>(image.element.dtype, fill)),
-          write_(out),
+          shape_(choose_shape(out_.first.rows, out_.first.columns, window_, planes.channels)),
+          loader_(window_, 1, shape_.columns, ColumnLayout::dense, row_reader<AsOrderKey, Key>(image_.element),
+                  read_fill<AsOrderKey, Key>(image_.element.dtype, fill), planes.channels),
+          write_(out_),
           pitch_(shape_.columns + row_slack) {}
 
     void run(int workers) const {
@@ -120,7 +122,7 @@ private:
     /// Rows are reduced as they are loaded: a tile keeps one key per row of its windows and column of outputs. It is
     /// tall beside its windows, so that few rows are reduced twice. One that its window dwarfs takes more memory rather
     /// than load all for a few outputs.
-    static TileShape choose_shape(index rows, index columns, const Window2D& window) {
+    static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
         constexpr index tile_bytes = index{512} * 1024;
         constexpr index line_bytes = index{64} * 1024;
         const auto keys = [](index bytes) { return bytes / static_cast<index>(sizeof(Key)); };
@@ -141,6 +143,7 @@ private:
             halve(shape.rows);
         }
         limit_kept_rows(shape, window.rows, sizeof(Key));
+        shape.columns = std::max(channels, shape.columns / channels * channels);
         return shape;
     }
 
@@ -186,13 +189,13 @@ private:
         const index count = (tile.columns - 1) * step + 1;
         if constexpr (sizeof(Key) > 1) {
             if (nan && nan_lowest_) {
-                std::replace(line, line + count + window_.columns.size - 1, nan_key<Key>, lowest);
+                std::replace(line, line + count + window_.columns.reach() - 1, nan_key<Key>, lowest);
             }
         }
         if (step == 1) {
-            best_along<Better>(line, count, window_.columns.size, row);
+            best_along<Better>(line, count, window_.columns.size, window_.columns.dilation, row);
         } else {
-            best_along<Better>(line, count, window_.columns.size, dense);
+            best_along<Better>(line, count, window_.columns.size, window_.columns.dilation, dense);
             for (index x = 0; x < tile.columns; ++x) {
                 row[x] = dense[x * step];
             }
@@ -267,12 +270,13 @@ private:
 void extremum_filter(const ConstStack& image, const MutableStack& out, const Window2D& window, Extremum extremum,
                      NanPolicy nan, const std::byte* fill, int workers) {
     require(out.element.dtype == image.element.dtype, "extremum_filter: the result has the type of the image");
+    const WidePlanes planes = wide_planes(image, out, window);
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = OrderKey<typename decltype(tag)::type>;
         if (extremum == Extremum::minimum) {
-            ExtremumFilter<Key, Lesser>(image, out, window, nan, fill).run(workers);
+            ExtremumFilter<Key, Lesser>(planes, nan, fill).run(workers);
         } else {
-            ExtremumFilter<Key, Greater>(image, out, window, nan, fill).run(workers);
+            ExtremumFilter<Key, Greater>(planes, nan, fill).run(workers);
         }
     });
 }

@@ -20,6 +20,7 @@
 #include "kernels/detail/select.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
+#include "rows/wide_planes.hpp"
 
 namespace imkernels {
 
@@ -31,18 +32,18 @@ inline constexpr int tile_height = K == 3 ? 2 : 4;
 template <class Key, int K>
 class MedianNetwork {
 public:
-    MedianNetwork(const ConstStack& image, const MutableStack& out, const Window2D& window, NanPolicy nan,
-                  const std::byte* fill)
-        : image_(image),
-          out_(out),
-          row_stride_(window.rows.stride),
-          window_(every_row(window)),
+    MedianNetwork(const WidePlanes& planes, NanPolicy nan, const std::byte* fill)
+        : image_(planes.image),
+          out_(planes.out),
+          row_stride_(planes.window.rows.stride),
+          window_(every_row(planes.window)),
           nan_(nan),
           cost_(0.003 * static_cast<double>(taps) * sizeof(Key) * static_cast<double>(row_stride_)),
-          shape_(choose_shape(out.first.rows, out.first.columns, row_stride_)),
+          shape_(choose_shape(out_.first.rows, out_.first.columns, row_stride_, planes.channels)),
           loader_(window_, group_rows(shape_.rows), shape_.columns, ColumnLayout::phases,
-                  row_reader<AsOrderKey, Key>(image.element), read_fill<AsOrderKey, Key>(image.element.dtype, fill)),
-          write_(out),
+                  row_reader<AsOrderKey, Key>(image_.element), read_fill<AsOrderKey, Key>(image_.element.dtype, fill),
+                  planes.channels),
+          write_(out_),
           pitch_(shape_.columns + row_slack) {
         for (index column = 0; column < K; ++column) {
             offsets_[column] = loader_.tap(0, column);
@@ -72,9 +73,10 @@ private:
         return window;
     }
 
-    static TileShape choose_shape(index rows, index columns, index stride) {
+    static TileShape choose_shape(index rows, index columns, index stride, index channels) {
         constexpr index most = std::min<index>(2048, 8192 / static_cast<index>(sizeof(Key)));
-        return {std::clamp<index>(rows, 1, std::max<index>(1, 32 / stride)), std::clamp<index>(columns, 1, most)};
+        return {std::clamp<index>(rows, 1, std::max<index>(1, 32 / stride)),
+                std::clamp<index>(columns, 1, most / channels * channels)};
     }
 
     /// Rows that the network computes for `rows` of a tile.
@@ -218,11 +220,11 @@ void median_network(const ConstStack& image, const MutableStack& out, const Wind
                     const std::byte* fill, int workers) {
     require(has_median_network(window), "median_network: no network for this window");
     require(out.element.dtype == image.element.dtype, "median_network: the result has the type of the image");
+    const WidePlanes planes = wide_planes(image, out, window);
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = OrderKey<typename decltype(tag)::type>;
-        visit_size(window.rows.size, [&](auto size) {
-            MedianNetwork<Key, decltype(size)::value>(image, out, window, nan, fill).run(workers);
-        });
+        visit_size(window.rows.size,
+                   [&](auto size) { MedianNetwork<Key, decltype(size)::value>(planes, nan, fill).run(workers); });
     });
 }
 

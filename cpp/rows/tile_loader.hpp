@@ -41,10 +41,12 @@ enum class ColumnLayout { phases, dense };
 template <class Work>
 class TileLoader {
 public:
-    /// For tiles of at most `rows` x `columns` outputs.
+    /// For tiles of at most `rows` x `columns` outputs. Of `channels` that lie side by side (rows/wide_planes.hpp)
+    /// whole pixels are loaded, with stride 1.
     TileLoader(const Window2D& window, index rows, index columns, ColumnLayout layout, ReadRun<Work> read,
-               Fill<Work> fill)
+               Fill<Work> fill, index channels = 1)
         : window_(window),
+          channels_(channels),
           read_(read),
           fill_(fill),
           dense_(layout == ColumnLayout::dense || columns == 1),  // one column of outputs needs no phases
@@ -134,6 +136,9 @@ private:
 
     /// Loads the `count` pixels at `position`, `position + stride`, ...
     bool load_run(const Line& line, index position, index stride, index count, Work* target) const {
+        if (channels_ > 1) {
+            return load_pixels(line, position / channels_, count / channels_, target);
+        }
         bool nan = false;
         while (count > 0) {
             const Run run = line.data == nullptr ? Run{no_source, 0, count * stride}
@@ -153,7 +158,34 @@ private:
         return nan;
     }
 
+    /// Loads the channels of `count` pixels from `position` on.
+    bool load_pixels(const Line& line, index position, index count, Work* target) const {
+        bool nan = false;
+        while (count > 0) {
+            const Run run = line.data == nullptr
+                                ? Run{no_source, 0, count}
+                                : border_run(window_.columns.border, line.extent / channels_, position);
+            const index here = std::min(count, run.count);
+            if (run.source == no_source) {
+                std::fill_n(target, here * channels_, fill_.value);
+                nan |= fill_.nan;
+            } else {
+                // Forwards they are one run, otherwise pixel by pixel.
+                const index together = run.step == 1 ? here : 1;
+                for (index i = 0; i < here; i += together) {
+                    const std::byte* pixel = line.data + (run.source + i * run.step) * channels_ * line.stride;
+                    nan |= read_(pixel, line.stride, together * channels_, target + i * channels_);
+                }
+            }
+            position += here;
+            target += here * channels_;
+            count -= here;
+        }
+        return nan;
+    }
+
     Window2D window_;
+    index channels_;
     ReadRun<Work> read_;
     Fill<Work> fill_;
     bool dense_;

@@ -1,0 +1,54 @@
+// Interleaved channels as one wide image.
+#pragma once
+
+#include "core/array_view.hpp"
+#include "core/window.hpp"
+
+namespace imkernels {
+
+/// An image, its result and the window, where `channels` pixels side by side in a row belong to as many images: the
+/// neighbour of a pixel is that many columns further on. Nothing needs to be taken apart or put together.
+struct WidePlanes {
+    ConstStack image;
+    MutableStack out;
+    Window2D window;
+    index channels;
+};
+
+namespace detail {
+/// The channels that lie side by side without a gap; 1 where there are none.
+template <class Byte>
+index channels_of(const StackView<Byte>& stack) {
+    constexpr index most = 16;
+    const index size = visit_dtype(stack.element.dtype,
+                                   [](auto tag) { return static_cast<index>(sizeof(typename decltype(tag)::type)); });
+    if (stack.leading.empty()) {
+        return 1;
+    }
+    const auto last = stack.leading.back();
+    const bool dense = last.stride == size && stack.first.column_stride == last.extent * size;
+    return dense && last.extent <= most ? last.extent : 1;
+}
+
+template <class Byte>
+StackView<Byte> widened(StackView<Byte> stack, index channels) {
+    stack.first.column_stride = stack.leading.back().stride;
+    stack.first.columns *= channels;
+    stack.leading.pop_back();
+    return stack;
+}
+}  // namespace detail
+
+/// The same image and result, as wide planes where that is how they lie in memory and every column is asked for.
+inline WidePlanes wide_planes(const ConstStack& image, const MutableStack& out, Window2D window) {
+    const index channels = detail::channels_of(image);
+    if (channels < 2 || detail::channels_of(out) != channels || window.columns.stride != 1 ||
+        window.columns.dilation != 1) {
+        return {image, out, window, 1};
+    }
+    window.columns.dilation = channels;
+    window.columns.before *= channels;
+    return {detail::widened(image, channels), detail::widened(out, channels), window, channels};
+}
+
+}  // namespace imkernels
