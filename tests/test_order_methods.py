@@ -354,3 +354,22 @@ def test_interleaved_channels_are_filtered_where_they_lie(channels, dtype):
             assert_same_bits(np.ascontiguousarray(np.moveaxis(found, -1, 1)), planes)
             part = function(image[..., : channels - 1], axes=(1, 2), **keywords)  # with a gap
             assert_same_bits(np.ascontiguousarray(np.moveaxis(part, -1, 1)), np.ascontiguousarray(planes[:, :-1]))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4", "i8"])
+def test_results_lie_where_they_are_asked_for(dtype):
+    """Outputs at every misalignment of bytes and of rows, narrower than a vector and a little wider than some."""
+    rng = np.random.default_rng(27)
+    filters = [(50.0, size) for size in (3, 5, 7, 9, 11)] + [(100.0, 3), (0.0, (2, 5)), (100.0, 9), (0.0, 10)]
+    shifts = itertools.cycle(range(0, 70, 3))
+    for width in (1, 7, 63, 64, 65, 127, 130, 200):
+        for percentile, size in filters:
+            image = random_image(rng, (9, width), dtype)
+            shift, gap = next(shifts), next(shifts)
+            row_bytes = width * image.itemsize + gap
+            memory = np.zeros(shift + 9 * row_bytes + 256, np.uint8)
+            out = np.ndarray(image.shape, dtype, memory, shift, (row_bytes, image.itemsize))
+            ik.percentile_filter(image, percentile, size, out=out)
+            assert_same_bits(out.copy(), ik.percentile_filter(image, percentile, size, method="select"))
+            out[...] = 0
+            assert not memory.any()  # nothing was written anywhere else

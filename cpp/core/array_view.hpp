@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "core/dtype.hpp"
@@ -59,6 +61,19 @@ struct StackView {
         return apart > 0 && apart < magnitude(first.column_stride) ? leading.back().extent : 1;
     }
 };
+
+/// Whether every row of the stack is an array of `T`s, and may be used as such.
+template <class T, class Byte>
+bool has_rows_of(const StackView<Byte>& stack) {
+    constexpr index size = sizeof(T);
+    const bool same =
+        visit_dtype(stack.element.dtype, [](auto tag) { return std::is_same_v<typename decltype(tag)::type, T>; });
+    index misaligned = static_cast<index>(reinterpret_cast<std::uintptr_t>(stack.first.data)) | stack.first.row_stride;
+    for (const auto& axis : stack.leading) {
+        misaligned |= axis.stride;
+    }
+    return same && !stack.element.swapped && stack.first.column_stride == size && misaligned % size == 0;
+}
 
 using ConstPlane = PlaneView<const std::byte>;
 using MutablePlane = PlaneView<std::byte>;

@@ -42,9 +42,9 @@ template <class Work>
 class TileLoader {
 public:
     /// For tiles of at most `rows` x `columns` outputs. Of `channels` that lie side by side (rows/wide_planes.hpp)
-    /// whole pixels are loaded, with stride 1.
+    /// whole pixels are loaded, with stride 1. Rows of the buffer lie at least `least_pitch` elements apart.
     TileLoader(const Window2D& window, index rows, index columns, ColumnLayout layout, ReadRun<Work> read,
-               Fill<Work> fill, index channels = 1)
+               Fill<Work> fill, index channels = 1, index least_pitch = 0)
         : window_(window),
           channels_(channels),
           read_(read),
@@ -52,7 +52,7 @@ public:
           dense_(layout == ColumnLayout::dense || columns == 1),  // one column of outputs needs no phases
           phases_(dense_ ? 1 : window.columns.step()),
           phase_pitch_(dense_ ? window.columns.cover(columns) : phase_extent(columns)),
-          pitch_(phases_ * phase_pitch_ + row_slack),
+          pitch_(std::max(least_pitch, phases_ * phase_pitch_ + row_slack)),
           size_(window.rows.cover(rows) * pitch_) {}
 
     /// Elements of the buffer that `load` fills.
@@ -93,8 +93,15 @@ public:
     /// The image row, or the row outside of it, that row `y` of the buffer holds.
     index row_position(index row, index rows, index y) const {
         const index step = window_.rows.step();
-        const index output = std::min(y / step, rows - 1);
+        const index output = std::min(step == 1 ? y : y / step, rows - 1);  // a division takes long
         return window_.rows.position(row + output) + y - output * step;
+    }
+
+    /// The column of an image of `extent` columns that stands at a position, or no_source.
+    index column_at(index position, index extent) const {
+        const index channel = floor_mod(position, channels_);
+        const Run run = border_run(window_.columns.border, extent / channels_, (position - channel) / channels_);
+        return run.source == no_source ? no_source : run.source * channels_ + channel;
     }
 
     /// Loads one row of the buffer.

@@ -15,11 +15,12 @@ struct WidePlanes {
     index channels;
 };
 
+inline constexpr index most_channels = 16;  // that are taken for a pixel
+
 namespace detail {
 /// The channels that lie side by side without a gap; 1 where there are none.
 template <class Byte>
 index channels_of(const StackView<Byte>& stack) {
-    constexpr index most = 16;
     const index size = visit_dtype(stack.element.dtype,
                                    [](auto tag) { return static_cast<index>(sizeof(typename decltype(tag)::type)); });
     if (stack.leading.empty()) {
@@ -27,7 +28,7 @@ index channels_of(const StackView<Byte>& stack) {
     }
     const auto last = stack.leading.back();
     const bool dense = last.stride == size && stack.first.column_stride == last.extent * size;
-    return dense && last.extent <= most ? last.extent : 1;
+    return dense && last.extent <= most_channels ? last.extent : 1;
 }
 
 template <class Byte>

@@ -50,6 +50,16 @@ void store_lanes(T* target, Lanes<T> lanes) {
     std::memcpy(target, &lanes, sizeof(lanes));
 }
 
+/// The same pointer, of which the compiler does not know what it was computed from: constants are added to it in the
+/// address of an access, where they cost nothing, rather than to its parts.
+template <class T>
+IMKERNELS_INLINE T* opaque(T* pointer) {
+    asm("" : "+r"(pointer));  // NOLINT(hicpp-no-assembler,portability-no-assembler): no instruction
+    return pointer;
+}
+
+inline constexpr index cache_line = 64;
+
 /// Has the cache line of an address brought near; it may be any.
 inline void prefetch(const void* address) {
     __builtin_prefetch(address);

@@ -1,4 +1,5 @@
-// Writing rows of results, past the caches where they would only push other things out.
+// Writing rows of results: where they shall lie from the start if they can, past the caches if they would only push
+// other things out.
 #pragma once
 
 #include <algorithm>
@@ -8,32 +9,35 @@
 
 namespace imkernels::detail {
 
-/// The writer of an output that, if it is large and its rows are contiguous, is not read into the cache before it is
-/// overwritten: that is a third of the traffic of a filter that does little else.
-template <class Policy, class Work>
+/// Writes order-preserving keys. An output that is large and whose rows are contiguous is not read into the cache
+/// before it is overwritten: that is a third of the traffic of a filter that does little else.
+template <class Key>
 class ResultWriter {
 public:
     explicit ResultWriter(const MutableStack& out)
-        : write_(row_writer<Policy, Work>(out.element)), item_size_(size_of(out.element.dtype)) {
+        : write_(row_writer<FromOrderKey, Key>(out.element)), keys_(has_rows_of<Key>(out) || has_rows_of<Bool>(out)) {
         constexpr index large = index{16} << 20;  // bytes: with its input more than stays in the last cache
-        const index bytes = out.planes() * out.first.rows * out.first.columns * item_size_;
-        streams_ = bytes >= large && out.first.column_stride == item_size_ && !out.element.swapped;
+        streams_ = out.planes() * out.first.rows * out.first.columns * item_size >= large &&
+                   out.first.column_stride == item_size && !out.element.swapped;
     }
 
-    /// Whether there is a writer for the type of the output.
-    bool exists() const { return write_ != nullptr; }
+    /// Whether results are computed where they shall lie, and need not be written.
+    bool in_place() const { return keys_ && !streams_; }
 
-    void operator()(const Work* results, index count, std::byte* target, index stride) const {
+    void operator()(const Key* results, index count, std::byte* target, index stride) const {
         if (!streams_) {
             return write_(results, count, target, stride);
         }
+        if (keys_) {
+            return stream(reinterpret_cast<const std::byte*>(results), count * item_size, target);
+        }
         constexpr index line_bytes = 4096;
         alignas(64) std::byte line[line_bytes];
-        const index most = line_bytes / item_size_;
+        constexpr index most = line_bytes / item_size;
         for (index i = 0; i < count; i += most) {
             const index here = std::min(most, count - i);
-            write_(results + i, here, line, item_size_);
-            stream(line, here * item_size_, target + i * item_size_);
+            write_(results + i, here, line, item_size);
+            stream(line, here * item_size, target + i * item_size);
         }
     }
 
@@ -45,12 +49,10 @@ public:
     }
 
 private:
-    static index size_of(Dtype dtype) {
-        return visit_dtype(dtype, [](auto tag) { return static_cast<index>(sizeof(typename decltype(tag)::type)); });
-    }
+    static constexpr index item_size = sizeof(Key);
 
-    WriteRun<Work> write_;
-    index item_size_;
+    WriteRun<Key> write_;
+    bool keys_;  // are elements of the output
     bool streams_;
 };
 
