@@ -22,7 +22,7 @@ class DisagreementError(AssertionError):
 def expected(case: Case, inputs: Arrays) -> Arrays:
     """Return the reference results of `case` for its inputs."""
     match case.function, inputs:
-        case ("median_filter" | "box_blur") as function, (image,):
+        case ("median_filter" | "maximum_filter" | "box_blur") as function, (image,):
             plane = getattr(reference, function)
             if not case.interleaved:
                 return (plane(image, case.size),)

@@ -78,6 +78,10 @@ def _cases() -> Iterator[Case]:
     yield Case("median_filter", 3, "uint8", SMALL, label="-small")
 
     for dtype in ("uint8", "float32"):
+        for size in (3, 5, 7, 15, 31):
+            yield Case("maximum_filter", size, dtype)
+
+    for dtype in ("uint8", "float32"):
         for size in (3, 5, 15, 31, 101):
             yield Case("box_blur", size, dtype)
     yield Case("box_blur", 5, "uint8", COLOUR, interleaved=True, label="-colour")

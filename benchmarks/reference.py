@@ -24,6 +24,14 @@ def median_filter(image: Array, size: int) -> Array:
     return np.concatenate([np.partition(band, middle)[:, middle] for band in bands]).reshape(image.shape)
 
 
+def maximum_filter(image: Array, size: int) -> Array:
+    """Take the largest element of every window of a plane."""
+    height, width = image.shape
+    padded = np.pad(image, size // 2, mode="symmetric")
+    rows = reduce(np.maximum, (padded[row : row + height] for row in range(size)))
+    return reduce(np.maximum, (rows[:, column : column + width] for column in range(size)))
+
+
 def box_blur(image: Array, size: int) -> Array:
     """Divide the sum of every window of a plane by the number of its pixels; no half is met, as that number is odd."""
     integer = image.dtype.kind in "iu"

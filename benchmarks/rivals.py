@@ -109,6 +109,9 @@ class Ours(Side):
         out = np.empty_like(image)
         return Call(partial(self.imkernels.median_filter, image, size=case.size, out=out, **_axes(case)))
 
+    def maximum_filter(self, case: Case, image: Array) -> Call:
+        return Call(partial(self.imkernels.maximum_filter, image, size=case.size, out=np.empty_like(image)))
+
     def box_blur(self, case: Case, image: Array) -> Call:
         out = np.empty_like(image)
         return Call(partial(self.imkernels.box_blur, image, size=case.size, out=out, **_axes(case)))
@@ -144,6 +147,10 @@ class OpenCV(Side):
             return None
         return Call(partial(self.cv2.medianBlur, image, case.size, np.empty_like(image)), border="nearest")
 
+    def maximum_filter(self, case: Case, image: Array) -> Call:
+        window, out = np.ones((case.size, case.size), np.uint8), np.empty_like(image)
+        return Call(partial(self.cv2.dilate, image, window, dst=out, borderType=self.cv2.BORDER_REFLECT))
+
     def box_blur(self, case: Case, image: Array) -> Call:
         window = (case.size, case.size)
         out = np.empty_like(image)
@@ -173,15 +180,20 @@ class PyTorch(Side):
     def environment(threads: int) -> dict[str, str]:
         return {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "spread"}
 
+    def maximum_filter(self, case: Case, image: Array) -> Call | None:
+        return self._pooled(self.torch.nn.functional.max_pool2d, case, image)
+
     def box_blur(self, case: Case, image: Array) -> Call | None:
+        return self._pooled(self.torch.nn.functional.avg_pool2d, case, image)
+
+    def _pooled(self, pool: Callable[..., Any], case: Case, image: Array) -> Call | None:
         if case.dtype != "float32":
             return None
         tensor = self.torch.from_numpy(image)[None, None]
-        pool = partial(self.torch.nn.functional.avg_pool2d, stride=1)
 
         def run() -> Any:  # one pass per axis: a single pass takes K/2 times as long
-            rows = pool(tensor, (1, case.size), padding=(0, case.size // 2))
-            return pool(rows, (case.size, 1), padding=(case.size // 2, 0))[0, 0]
+            rows = pool(tensor, (1, case.size), stride=1, padding=(0, case.size // 2))
+            return pool(rows, (case.size, 1), stride=1, padding=(case.size // 2, 0))[0, 0]
 
         return Call(run, border="constant")
 
@@ -219,6 +231,9 @@ class SciPy(Side):
         out = np.empty_like(image)
         return Call(partial(self.ndimage.median_filter, image, size=case.size, output=out, **_axes(case)))
 
+    def maximum_filter(self, case: Case, image: Array) -> Call:
+        return Call(partial(self.ndimage.maximum_filter, image, size=case.size, output=np.empty_like(image)))
+
     def box_blur(self, case: Case, image: Array) -> Call:
         out = np.empty_like(image)
         return Call(partial(self.ndimage.uniform_filter, image, size=case.size, output=out, **_axes(case)))
@@ -247,6 +262,12 @@ class SimpleITK(Side):
 
     def median_filter(self, case: Case, image: Array) -> Call | None:
         return self._windowed(self.itk.MedianImageFilter(), case, image)
+
+    def maximum_filter(self, case: Case, image: Array) -> Call:
+        dilation = self.itk.GrayscaleDilateImageFilter()
+        dilation.SetKernelType(self.itk.sitkBox)
+        dilation.SetKernelRadius(case.size // 2)
+        return Call(partial(dilation.Execute, self.itk.GetImageFromArray(image)), border="constant")
 
     def box_blur(self, case: Case, image: Array) -> Call | None:
         return self._windowed(self.itk.BoxMeanImageFilter(), case, image)
@@ -278,6 +299,9 @@ class Pillow(Side):
     def median_filter(self, case: Case, image: Array) -> Call | None:
         return self._filtered(self.filters.MedianFilter(case.size), case, image)
 
+    def maximum_filter(self, case: Case, image: Array) -> Call | None:
+        return self._filtered(self.filters.MaxFilter(case.size), case, image)
+
     def box_blur(self, case: Case, image: Array) -> Call | None:
         return self._filtered(self.filters.BoxBlur(case.size // 2), case, image)
 
@@ -300,6 +324,9 @@ class ScikitImage(Side):
 
     def median_filter(self, case: Case, image: Array) -> Call | None:
         return self._ranked(self.rank.median, case, image)
+
+    def maximum_filter(self, case: Case, image: Array) -> Call | None:
+        return self._ranked(self.rank.maximum, case, image)
 
     def box_blur(self, case: Case, image: Array) -> Call | None:
         return self._ranked(self.rank.mean, case, image)

@@ -149,8 +149,11 @@ def ints(value: Any, count: int, rule: str) -> tuple[int, ...]:
 
 def pair(value: Any, name: str, least: int | None = None) -> Pair:
     """Return an int or a pair of ints as a pair of numbers of at least `least`."""
-    single = hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
-    rows, columns = ints((value, value) if single else value, 2, f"{name} must be an int or a pair of ints")
+    if type(value) is int:  # soon answered: small images take no longer than the checks below
+        rows = columns = value
+    else:
+        single = hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
+        rows, columns = ints((value, value) if single else value, 2, f"{name} must be an int or a pair of ints")
     if least is not None and min(rows, columns) < least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}")
     if max(rows, columns) > LARGEST:
