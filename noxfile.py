@@ -13,7 +13,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_venv = "yes"
 
 COMPILER = os.environ.get("CXX", "c++")
-QUICK = ("pytest", "-x", "-q", "-m", "not slow")
+QUICK = ("pytest", "-x", "-q", "-m", "not slow and not wrapper")
 
 
 def run_together(session: nox.Session, commands: dict[str, tuple[tuple[str, ...], dict[str, str]]]) -> None:

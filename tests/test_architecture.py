@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.wrapper
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # The rooms of cpp/ and what each may include: rooms (ending in /) or single headers, and systems' headers that

@@ -15,6 +15,8 @@ from imkernels._ufunc import KernelFunction
 
 from tests.cases import DTYPES, FLOATS, INTEGERS, layouts, random_image
 
+pytestmark = pytest.mark.wrapper
+
 
 @dataclass(frozen=True)
 class Function:

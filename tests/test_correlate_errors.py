@@ -6,6 +6,8 @@ import pytest
 
 from . import cases, refusals
 
+pytestmark = pytest.mark.wrapper
+
 IMAGE = np.zeros((6, 7), np.float32)
 KERNEL = np.ones((3, 3), np.float32)
 

@@ -9,6 +9,8 @@ import pytest
 from tests.cases import random_image
 from tests.conftest import peer
 
+pytestmark = pytest.mark.wrapper
+
 KERNEL = np.arange(-3.0, 3.0).reshape(2, 3)
 
 

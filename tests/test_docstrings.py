@@ -12,6 +12,8 @@ import pytest
 from imkernels import _docs
 from imkernels._ufunc import KernelFunction
 
+pytestmark = pytest.mark.wrapper
+
 FUNCTIONS = {name: getattr(ik, name) for name in ik.__all__ if callable(getattr(ik, name))}
 KERNELS = {name: function for name, function in FUNCTIONS.items() if isinstance(function, KernelFunction)}
 README = Path(__file__).parents[1] / "README.md"

@@ -10,6 +10,8 @@ from tests import refusals
 from tests.calls import public_functions, small_calls
 from tests.processes import run_alone, sanitized
 
+pytestmark = pytest.mark.wrapper
+
 EXTENTS = [-1, 2**31, 2**32 + 1, 2**62, 2**63 - 1, 2**64, 10**30]
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.cases import FLOATS, INTEGERS
 
+pytestmark = pytest.mark.wrapper
+
 IMAGE = np.arange(30.0).reshape(5, 6)
 GRAD = np.array([[10.0, 20.0]])
 ARGMAX = np.array([[4, 2]])

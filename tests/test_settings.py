@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from imkernels import settings
 
+pytestmark = pytest.mark.wrapper
+
 IMAGE = np.arange(30.0).reshape(5, 6)
 NO_NUMBERS = [
     0,
