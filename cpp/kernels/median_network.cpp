@@ -37,7 +37,7 @@ public:
           out_(planes.out),
           window_(planes.window),
           nan_(nan),
-          cost_(0.003 * static_cast<double>(taps) * sizeof(Key)),
+          cost_(0.007 * static_cast<double>(taps) * sizeof(Key)),
           shape_(choose_shape(out_.first.rows, out_.first.columns, window_, planes.channels)),
           loader_(window_, whole_groups(shape_.rows), shape_.columns, ColumnLayout::phases,
                   row_reader<AsOrderKey, Key>(image_.element), read_fill<AsOrderKey, Key>(image_.element.dtype, fill),
