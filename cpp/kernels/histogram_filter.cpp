@@ -182,10 +182,9 @@ void histogram_filter(const ConstStack& image, const MutableStack& out, const Wi
                       const std::byte* fill, int workers) {
     require(has_histogram(window), "histogram_filter: too many pixels to count");
     require(row_reader<AsOrderKey, Pixel>(image.element) != nullptr, "histogram_filter: pixels have 8 bits");
-    const index rank = rule.rank(window.taps());
-    require(rank >= 0 && rank < window.taps(), "histogram_filter: the rank is one of the window's pixels");
+    require_rule(rule, window.taps(), NanPolicy::propagate);
     require(out.element.dtype == image.element.dtype, "histogram_filter: the result has the type of the image");
-    HistogramFilter(image, out, window, rank, fill).run(workers);
+    HistogramFilter(image, out, window, rule.rank(window.taps()), fill).run(workers);
 }
 
 }  // namespace imkernels

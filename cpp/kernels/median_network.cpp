@@ -13,14 +13,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <vector>
 
 #include "core/check.hpp"
 #include "core/order_key.hpp"
 #include "kernels/detail/median_3x3.hpp"
 #include "kernels/detail/median_tile.hpp"
 #include "kernels/detail/result_writer.hpp"
-#include "kernels/detail/select.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"

@@ -241,13 +241,16 @@ index OrderRule::rank(index n) const {
     return std::min(n - 1, static_cast<index>(static_cast<double>(n) * std::get<Percentile>(rule).value / 100.0));
 }
 
+void require_rule(OrderRule rule, index pixels, NanPolicy nan) {
+    const index rank = rule.rank(pixels);
+    require(rank >= 0 && rank < pixels, "order filters: the rank is one of the window's pixels");
+    require(nan == NanPolicy::propagate || !std::holds_alternative<OrderRule::Rank>(rule.rule),
+            "order filters: without NaNs the number of pixels varies, and a rank may not be there");
+}
+
 void order_filter(const ConstStack& image, const MutableStack& out, const Window2D& window, const Footprint& footprint,
                   OrderRule rule, NanPolicy nan, const std::byte* fill, int workers) {
-    const index taps = footprint.taps.empty() ? window.taps() : static_cast<index>(footprint.taps.size());
-    const index highest = rule.rank(taps);
-    require(highest >= 0 && highest < taps, "order_filter: the rank is one of the window's pixels");
-    require(nan == NanPolicy::propagate || !std::holds_alternative<OrderRule::Rank>(rule.rule),
-            "order_filter: without NaNs the number of pixels varies, and a rank may not be there");
+    require_rule(rule, footprint.pixels(window), nan);
     require(out.element.dtype == image.element.dtype, "order_filter: the result has the type of the image");
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = OrderKey<typename decltype(tag)::type>;

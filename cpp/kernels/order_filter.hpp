@@ -18,6 +18,11 @@ struct Footprint {
         index row, column;
     };
     std::vector<Tap> taps;
+
+    /// Pixels of a window; without taps it is the whole rectangle.
+    index pixels(const Window2D& window) const {
+        return taps.empty() ? window.taps() : static_cast<index>(taps.size());
+    }
 };
 
 /// Which of n sorted values is the result.
@@ -35,6 +40,9 @@ struct OrderRule {
 
     index rank(index n) const;
 };
+
+/// Throws unless the rule names one of the `pixels` of a window, and for NanPolicy::omit of fewer.
+void require_rule(OrderRule rule, index pixels, NanPolicy nan);
 
 /// out[y, x] = sorted(window)[rule.rank(n)] for the n pixels of the window. `footprint` without taps stands for the
 /// whole rectangle. Works on every type; `out` has the image's type in either byte order. Floats are ordered -0.0

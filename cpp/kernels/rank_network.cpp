@@ -267,10 +267,7 @@ bool has_rank_network(const Window2D& window) {
 void rank_network(const ConstStack& image, const MutableStack& out, const Window2D& window, OrderRule rule,
                   NanPolicy nan, const std::byte* fill, int workers) {
     require(has_rank_network(window), "rank_network: no network for this window");
-    const index rank = rule.rank(window.taps());
-    require(rank >= 0 && rank < window.taps(), "rank_network: the rank is one of the window's pixels");
-    require(nan == NanPolicy::propagate || !std::holds_alternative<OrderRule::Rank>(rule.rule),
-            "rank_network: without NaNs the number of pixels varies, and a rank may not be there");
+    require_rule(rule, window.taps(), nan);
     require(out.element.dtype == image.element.dtype, "rank_network: the result has the type of the image");
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = OrderKey<typename decltype(tag)::type>;

@@ -148,7 +148,7 @@ public:
         : image_(image),
           out_(out),
           window_(window),
-          values_(footprint.taps.empty() ? window.taps() : static_cast<index>(footprint.taps.size())),
+          values_(footprint.pixels(window)),
           rule_(rule),
           nan_(nan),
           shape_(choose_shape(out.first.rows, out.first.columns, window)),
@@ -360,11 +360,7 @@ bool has_sliding(const Window2D& window) {
 void sliding_filter(const ConstStack& image, const MutableStack& out, const Window2D& window,
                     const Footprint& footprint, OrderRule rule, NanPolicy nan, const std::byte* fill, int workers) {
     require(has_sliding(window), "sliding_filter: the window is too large");
-    const index taps = footprint.taps.empty() ? window.taps() : static_cast<index>(footprint.taps.size());
-    const index rank = rule.rank(taps);
-    require(rank >= 0 && rank < taps, "sliding_filter: the rank is one of the window's pixels");
-    require(nan == NanPolicy::propagate || !std::holds_alternative<OrderRule::Rank>(rule.rule),
-            "sliding_filter: without NaNs the number of pixels varies, and a rank may not be there");
+    require_rule(rule, footprint.pixels(window), nan);
     require(out.element.dtype == image.element.dtype, "sliding_filter: the result has the type of the image");
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = OrderKey<typename decltype(tag)::type>;
