@@ -61,6 +61,34 @@ def test_every_binary_window_of_nine():
     np.testing.assert_array_equal(medians[:, 0, 0], windows.sum(axis=1) >= 5)
 
 
+def test_every_binary_window_of_nine_in_a_wide_image():
+    """Wide rows are read where they lie, two at once."""
+    windows = (np.arange(2**9)[:, None] >> np.arange(9)) & 1
+    image = np.zeros((4, 3 * 2**9), np.uint8)
+    for top in (0, 1):
+        image[top : top + 3] = windows.reshape(-1, 3, 3).swapaxes(0, 1).reshape(3, -1)
+        medians = ik.median_filter(image, 3, padding="valid", method="network")
+        np.testing.assert_array_equal(medians[top, ::3], windows.sum(axis=1) >= 5)
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "i2", "u2", "i4", "u8"])
+@pytest.mark.parametrize("mode", BORDERS, ids=str)
+def test_wide_medians_of_3x3(mode, dtype):
+    rng = np.random.default_rng(29)
+    places = itertools.cycle([{}, {"padding": "valid"}, {"padding": ((0, 3), (5, 0))}, {"origin": (1, -1)}])
+    heights = [1, 2, 3, 64, 67, 130]
+    shapes = [(height, width) for height in heights for width in (40, 160, 161, 333)] + [(3, 8193), (2, 20_000)]
+    for shape in shapes:
+        image = random_image(rng, shape, dtype)
+        place = {"mode": mode, "cval": 1, **next(places)}
+        if place.get("padding") == "valid" and shape[0] < 3:
+            continue  # no output
+        selected = ik.median_filter(image, 3, method="select", **place)
+        assert_same_bits(ik.median_filter(image, 3, method="network", **place), selected)
+        out = np.zeros((2 * selected.shape[0], 2 * selected.shape[1]), dtype)[::-2, ::2]
+        assert_same_bits(ik.median_filter(image, 3, method="network", out=out, **place), selected)
+
+
 @pytest.mark.parametrize("size", [5, 7])
 @pytest.mark.parametrize("rows", [1, 2, 3, 4])
 def test_binary_windows(size, rows):

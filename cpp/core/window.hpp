@@ -27,6 +27,18 @@ struct WindowAxis {
     /// The virtual position of tap `tap` of output `output`.
     constexpr index position(index output, index tap = 0) const { return output * stride - before + tap * dilation; }
 
+    struct Range {
+        index begin, end;
+    };
+    /// Which of the outputs first, first + 1, ..., first + outputs - 1, counted from 0, have windows that lie within an
+    /// axis of `extent` pixels.
+    constexpr Range inside(index first, index outputs, index extent) const {
+        const index start = position(first);
+        const index begin = std::clamp<index>((stride - 1 - start) / stride, 0, outputs);
+        const index end = extent - reach() < start ? 0 : (extent - reach() - start) / stride + 1;
+        return {begin, std::clamp<index>(end, begin, outputs)};
+    }
+
     /// The first tap of output `output` that does not lie before the image.
     constexpr index first_tap_inside(index output) const {
         const index start = position(output);

@@ -133,7 +133,8 @@ template <class Key, class Better>
 class ExtremumFilter {
 public:
     ExtremumFilter(const WidePlanes& planes, NanPolicy nan, const std::byte* fill)
-        : image_(planes.image),
+        : planes_(planes),
+          image_(planes.image),
           out_(planes.out),
           window_(planes.window),
           nan_lowest_((nan == NanPolicy::propagate) == std::is_same_v<Better, Lesser>),
@@ -211,9 +212,7 @@ private:
         Inside inside;
         const WindowAxis& axis = window_.columns;
         const index first = axis.position(tile.column);
-        const index extent = image_.first.columns;
-        const index begin = std::clamp<index>(-first, 0, tile.columns);
-        const index end = std::clamp<index>(extent - axis.reach() + 1 - first, begin, tile.columns);
+        const auto [begin, end] = axis.inside(tile.column, tile.columns, image_.first.columns);
         const index around = axis.reach() - 1;
         const index before = begin > 0 ? begin + around : 0;
         const index behind = end < tile.columns ? tile.columns - end + around : 0;
@@ -224,7 +223,7 @@ private:
             inside.behind = behind;
             for (index i = 0; i < before + behind; ++i) {
                 const index position = i < before ? first + i : first + end + i - before;
-                inside.columns[static_cast<std::size_t>(i)] = loader_.column_at(position, extent);
+                inside.columns[static_cast<std::size_t>(i)] = planes_.column_at(position);
             }
         }
         return inside;
@@ -381,6 +380,7 @@ private:
         }
     }
 
+    const WidePlanes& planes_;
     const ConstStack& image_;
     const MutableStack& out_;
     Window2D window_;

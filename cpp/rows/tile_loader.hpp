@@ -97,13 +97,6 @@ public:
         return window_.rows.position(row + output) + y - output * step;
     }
 
-    /// The column of an image of `extent` columns that stands at a position, or no_source.
-    index column_at(index position, index extent) const {
-        const index channel = floor_mod(position, channels_);
-        const Run run = border_run(window_.columns.border, extent / channels_, (position - channel) / channels_);
-        return run.source == no_source ? no_source : run.source * channels_ + channel;
-    }
-
     /// Loads one row of the buffer.
     bool load_row(const ConstPlane& plane, index position, index column, index columns, Work* target) const {
         const Run source = border_run(window_.rows.border, plane.rows, position);

@@ -13,6 +13,14 @@ struct WidePlanes {
     MutableStack out;
     Window2D window;
     index channels;
+
+    /// The column of the image that stands at a position, or no_source.
+    index column_at(index position) const {
+        const index channel = floor_mod(position, channels);
+        const Run run =
+            border_run(window.columns.border, image.first.columns / channels, (position - channel) / channels);
+        return run.source == no_source ? no_source : run.source * channels + channel;
+    }
 };
 
 inline constexpr index most_channels = 16;  // that are taken for a pixel

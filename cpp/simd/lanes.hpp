@@ -65,6 +65,11 @@ inline void prefetch(const void* address) {
     __builtin_prefetch(address);
 }
 
+/// The same for a cache line that is going to be overwritten.
+inline void prefetch_to_write(const void* address) {
+    __builtin_prefetch(address, 1);
+}
+
 /// Stores a vector at an address that is a multiple of its size, past the caches.
 template <class T>
 void stream_lanes(T* target, Lanes<T> lanes) {
