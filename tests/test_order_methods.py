@@ -89,10 +89,10 @@ def test_wide_medians_of_3x3(mode, dtype):
         assert_same_bits(ik.median_filter(image, 3, method="network", out=out, **place), selected)
 
 
-@pytest.mark.parametrize("size", [5, 7])
+@pytest.mark.parametrize("size", [5, 7, 9, 11])
 @pytest.mark.parametrize("rows", [1, 2, 3, 4])
 def test_binary_windows(size, rows):
-    """Around the middle, where one pixel decides, and in every row of a network's tile."""
+    """Around the middle, where one pixel decides, and at every place in a network's tile."""
     rng = np.random.default_rng(size)
     ones = rng.integers(size**2 // 2 - 2, size**2 // 2 + 4, 20_000)
     pixels = (rng.random((20_000, size**2)).argsort(axis=1) < ones[:, None]).astype(np.uint8)
@@ -100,6 +100,9 @@ def test_binary_windows(size, rows):
     images[:, -size:] = pixels.reshape(-1, size, size)
     medians = ik.median_filter(images, size, padding="valid", method="network")
     np.testing.assert_array_equal(medians[:, -1, 0], ones > size**2 // 2)
+    side_by_side = images.swapaxes(0, 1).reshape(size + rows - 1, -1)
+    medians = ik.median_filter(side_by_side, size, padding="valid", method="network")
+    np.testing.assert_array_equal(medians[-1, ::size], ones > size**2 // 2)
 
 
 @pytest.mark.sweep

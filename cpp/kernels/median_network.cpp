@@ -1,9 +1,11 @@
 // Medians of square windows by networks in lanes along the row: 27, 86, 222, ... minima and maxima per pixel.
 //
-// Outputs are taken in pairs, one above the other, whose windows share most of their pixels
-// (kernels/detail/median_tile.hpp says how). What the pairs of two rows share is done first: every column of the rows
-// that both windows contain is sorted once. Larger tiles would share more, but spill registers (Zen 5). Rows that a
-// stride skips are not computed: windows two rows apart still make pairs, others stand alone.
+// Outputs are taken in tiles of 2 x 2, whose windows share most of their pixels (kernels/detail/median_tile.hpp says
+// how). What the tiles of two rows share is done first: every column of the rows that all their windows contain is
+// sorted once. Neighbouring tiles lie in neighbouring lanes, so that rows are dealt out to even and odd columns. Larger
+// tiles would share more, but spill registers (Zen 5), save for 11x11. Pairs of outputs, one above the other, serve
+// where columns have another order: interleaved channels, and strides. Rows that a stride skips are not computed:
+// windows two rows apart still make pairs, others stand alone.
 //
 // Pixels are order-preserving keys (core/order_key.hpp), so four instantiations serve all types exactly. A network does
 // not know NaNs: where a tile of the image has one (its loader knows), the windows that contain it are selected one by
@@ -12,7 +14,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
 
 #include "core/check.hpp"
 #include "core/order_key.hpp"
@@ -20,6 +21,7 @@
 #include "kernels/detail/median_tile.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/median_3x3.hpp"
+#include "rows/phases.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
@@ -27,34 +29,33 @@
 namespace imkernels {
 
 namespace {
-/// `height` outputs in a column are computed together, `step` rows apart.
-template <class Key, int K, int height, int step>
+/// `width` x `height` outputs are computed together; rows of outputs lie `step` rows apart.
+template <class Key, int K, int width, int height, int step>
 class MedianNetwork {
 public:
     MedianNetwork(const WidePlanes& planes, NanPolicy nan, const std::byte* fill)
         : image_(planes.image),
           out_(planes.out),
           window_(planes.window),
+          channels_(planes.channels),
           nan_(nan),
           cost_(0.007 * static_cast<double>(taps) * sizeof(Key)),
-          shape_(choose_shape(out_.first.rows, out_.first.columns, window_, planes.channels)),
-          loader_(window_, whole_groups(shape_.rows), shape_.columns, ColumnLayout::phases,
-                  row_reader<AsOrderKey, Key>(image_.element), read_fill<AsOrderKey, Key>(image_.element.dtype, fill),
-                  planes.channels, pitch),
+          shape_(choose_shape(out_.first.rows, out_.first.columns)),
+          loader_(window_, 1, shape_.columns, ColumnLayout::phases, row_reader<AsOrderKey, Key>(image_.element),
+                  read_fill<AsOrderKey, Key>(image_.element.dtype, fill), channels_),
           write_(out_) {
-        require(height == 1 || window_.rows.step() == step, "MedianNetwork: made for another stride");
-        require(loader_.pitch() == pitch && loader_.size() <= sorted_distance,
-                "MedianNetwork: the buffer is too small");
-        for (index column = 0; column < K; ++column) {
-            offsets_[column] = loader_.tap(0, column);
+        require((height == 1 || window_.rows.step() == step) && (width == 1 || window_.columns.stride == 1),
+                "MedianNetwork: made for another stride");
+        require(loader_.pitch() <= pitch, "MedianNetwork: the buffer is too small");
+        for (index column = 0; column < columns; ++column) {
+            offsets_[column] = width == 1 ? loader_.tap(0, column) : column % 2 * odd + column / 2 * channels_;
         }
-        last_offset_ = *std::max_element(offsets_, offsets_ + K);
-        adjacent_ = offsets_[1] == 1 && last_offset_ == K - 1;
+        farthest_ = width == 1 ? *std::max_element(offsets_, offsets_ + columns) : K / 2 * channels_;
     }
 
     void run(int workers) const {
-        const std::size_t bytes =
-            Scratch::bytes<Key>(sorted_distance + loader_.size() + lanes) + Scratch::bytes<Key>(height * pitch);
+        const std::size_t bytes = Scratch::bytes<Key>(2 * sorted_distance) +
+                                  Scratch::bytes<Key>(index{width} * height * pitch) + Scratch::bytes<Key>(pitch);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
             filter(tile, scratch);
@@ -64,168 +65,161 @@ public:
 
 private:
     static constexpr index taps = index{K} * K;
-    static constexpr int core = K - (height - 1) * step;  // rows that all windows of a group contain
+    static constexpr int columns = K + width - 1;         // that a tile's windows cover
+    static constexpr int core = K - (height - 1) * step;  // rows that all of them contain
     static constexpr index reach = 2 * index{K} - core;   // rows that any of them contains
     using Vector = Lanes<Key>;
     static constexpr index lanes = lane_count<Key>;
     static constexpr bool from_columns = K == 3 && height == 2;
 
-    // Rows of the buffers lie a constant distance apart, so that addresses need no computation.
+    // Rows of the buffers lie a constant distance apart, so that addresses need no computation; no power of two, which
+    // would have them in the same few lines of the nearest cache.
     static constexpr index most_rows = 32;
     static constexpr index most_columns = std::min<index>(2048, (K == 3 ? 8192 : 2048) / sizeof(Key));
-    static constexpr index pitch = (most_columns + (K - 1) * most_channels + row_slack + lanes - 1) / lanes * lanes;
+    static constexpr index pitch = (most_columns + K * most_channels + row_slack + lanes - 1) / lanes * lanes;
+    static constexpr index odd = pitch / 2;  // where the odd columns of a row begin, for tiles of two columns
     static constexpr index sorted_distance = (most_rows + step + reach) * pitch;
 
-    static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
-        const index phases = window.columns.step();
-        return {std::clamp<index>(rows, 1, most_rows / window.rows.step()),
-                std::clamp<index>(columns, 1, most_columns / phases / channels * channels)};
+    TileShape choose_shape(index rows, index across) const {
+        const index phases = window_.columns.step();
+        return {std::clamp<index>(rows, 1, most_rows / window_.rows.step()),
+                std::clamp<index>(across, 1, most_columns / phases / (width * channels_) * (width * channels_))};
     }
 
-    static index whole_groups(index rows) { return (rows + height - 1) / height * height; }
-
     void filter(const Tile& tile, Scratch scratch) const {
-        const ConstPlane source = image_.plane(tile.plane);
         const MutablePlane target = out_.plane(tile.plane);
-        // Where results are stored at multiples of the size of a vector, pixels are loaded from such.
-        const index shift = write_.in_place() ? misplaced(target.at(tile.row, tile.column)) : 0;
-        Key* const first_block = scratch.take<Key>(sorted_distance + loader_.size() + lanes) + shift;
-        Key* const buffer = scratch.take<Key>(height * pitch);
-        const index rows = whole_groups(tile.rows);
+        Key* const first_block = scratch.take<Key>(2 * sorted_distance);
+        Key* const computed = scratch.take<Key>(index{width} * height * pitch);
+        Key* const line = scratch.take<Key>(pitch);
+        const index rows = (tile.rows + height - 1) / height * height;
+        const index tiles = width == 1 ? tile.columns : (tile.columns / channels_ + 1) / 2 * channels_;
         bool nan = false;
         index loaded = 0;
         for (index y = 0; y < rows; y += height) {
             const index begin = y * window_.rows.step();
             for (; loaded < begin + reach; ++loaded) {  // when they are needed, so that they are near
-                nan |= loader_.load_row(source, loader_.row_position(tile.row, rows, loaded), tile.column, tile.columns,
-                                        first_block + loaded * pitch);
+                nan |= load_row(tile, loader_.row_position(tile.row, rows, loaded), line, first_block + loaded * pitch);
             }
-            Key* const block = first_block + begin * pitch;
-            const bool in_place = write_.in_place() && y + height <= tile.rows && tile.columns >= lanes;
-            const Results results = in_place ? Results::in_place(target, tile.row + y, tile.column, tile.columns)
-                                             : Results{buffer, pitch, tile.columns - 1, 0};
-            sort_columns(block, tile.columns);
-            compute(block, tile.columns, results, ahead_of(tile, loaded));
-            for (index row = 0; row < std::min<index>(height, tile.rows - y) && !in_place; ++row) {
-                Key* computed = results.first + row * results.pitch;
+            const Key* const block = first_block + begin * pitch;
+            sort_columns(first_block + begin * pitch, tiles);
+            compute(block, tiles, computed, ahead_of(tile, rows, loaded));
+            for (index row = 0; row < std::min<index>(height, tile.rows - y); ++row) {
+                std::byte* const first = target.at(tile.row + y + row, tile.column);
+                const bool in_place = width == 2 && channels_ == 1 && write_.in_place();
+                Key* const results = put_together(computed + row * width * pitch, tile.columns,
+                                                  in_place ? reinterpret_cast<Key*>(first) : line);
                 if (nan) {
-                    mend(block + row * step * pitch, tile.columns, computed);
+                    mend(block + row * step * pitch, tile.columns, results);
                 }
-                write_(computed, tile.columns, target.at(tile.row + y + row, tile.column), target.column_stride);
+                if (!in_place) {
+                    write_(results, tile.columns, first, target.column_stride);
+                }
             }
         }
     }
 
-    /// Elements from a multiple of the size of a vector to an address, if it is worth a vector more in a row to store
-    /// the others in one cache line each.
-    static index misplaced(const std::byte* address) {
-        const auto bytes = static_cast<index>(reinterpret_cast<std::uintptr_t>(address) % vector_bytes);
-        return from_columns ? bytes / index{sizeof(Key)} : 0;
+    /// Loads a row of the block; true if there was a NaN.
+    bool load_row(const Tile& tile, index position, Key* line, Key* row) const {
+        Key* const target = width == 1 ? row : line;
+        const bool nan = loader_.load_row(image_.plane(tile.plane), position, tile.column, tile.columns, target);
+        if constexpr (width == 2) {
+            split_pixels(line, channels_, (tile.columns / channels_ + K) / 2, row, row + odd);
+        }
+        return nan;
     }
 
-    /// Where vectors of results are stored.
-    struct Results {
-        Key* first;  // row
-        index pitch;
-        index last;   // column that a vector may start in
-        index begin;  // column of the first vector; one at 0 stands for it where it is negative
-
-        static Results in_place(const MutablePlane& target, index row, index column, index columns) {
-            constexpr index key = sizeof(Key);
-            std::byte* const first = target.at(row, column);
-            return {reinterpret_cast<Key*>(first), target.row_stride / key, columns - lanes, -misplaced(first)};
+    /// The results of a row, side by side; in `line`, unless they already are.
+    Key* put_together(Key* computed, index count, Key* line) const {
+        if constexpr (width == 1) {
+            return computed;
+        } else {
+            join_pixels(computed, computed + pitch, channels_, count / channels_, line);
+            return line;
         }
-    };
+    }
 
     /// Where the rows lie that will be read next.
     struct Ahead {
         std::array<const std::byte*, std::size_t{height} * step> rows;
-        index apart;  // bytes from what an output begins with to the next
-        index bytes;  // of a vector of outputs, the first few cache lines
+        index apart;  // bytes from what a tile begins with to the next
+        index bytes;  // of a vector of tiles, the first few cache lines
     };
 
-    Ahead ahead_of(const Tile& tile, index loaded) const {
+    Ahead ahead_of(const Tile& tile, index rows, index loaded) const {
         const ConstPlane source = image_.plane(tile.plane);
         const index column = std::min(tile.column * window_.columns.stride, source.columns - 1);
         Ahead ahead;
-        ahead.apart = window_.columns.stride * source.column_stride;
+        ahead.apart = width * window_.columns.stride * source.column_stride;
         ahead.bytes = std::min(lanes * ahead.apart, 8 * cache_line);
         for (const std::byte*& row : ahead.rows) {
-            const index position = loader_.row_position(tile.row, whole_groups(tile.rows), loaded++);
+            const index position = loader_.row_position(tile.row, rows, loaded++);
             row = source.at(std::clamp<index>(position, 0, source.rows - 1), column);
         }
         return ahead;
     }
 
-    /// Sorts the columns that the windows of a group share, `sorted_distance` behind themselves.
-    void sort_columns(Key* block, index columns) const {
+    /// Sorts the columns that the windows of a row of tiles share, `sorted_distance` behind themselves.
+    void sort_columns(Key* block, index tiles) const {
         if constexpr (!from_columns) {
-            const Key* const first = block + (K - core) * pitch;
-            Key* const sorted = block + sorted_distance;
-            for (index x = 0; x < last_offset_ + columns; x += lanes) {
-                const auto column = detail::sort_all<detail::median_of<K>, 0, core>(
-                    [&](auto row) IMKERNELS_INLINE_LAMBDA { return load_lanes(first + row * pitch + x); });
-                detail::repeat<core>([&](auto row) { store_lanes(sorted + row * pitch + x, column.values[row]); });
-            }
-        }
-    }
-
-    void compute(const Key* block, index columns, const Results& results, const Ahead& ahead) const {
-        if constexpr (K <= 5) {
-            if (adjacent_) {
-                return compute<true>(block, columns, results, ahead);
-            }
-        }
-        compute<false>(block, columns, results, ahead);
-    }
-
-    /// The same where the columns of a window are `adjacent` in the block, and where they are not.
-    template <bool adjacent>
-    void compute(const Key* block, index columns, const Results& results, const Ahead& ahead) const {
-        for (index start = results.begin; start < columns; start += lanes) {
-            const index x = std::clamp<index>(start, 0, results.last);
-            for (const std::byte* row : ahead.rows) {
-                if constexpr (adjacent) {
-                    prefetch(row + x * index{sizeof(Key)});
-                } else {
-                    for (index byte = 0; byte < ahead.bytes; byte += cache_line) {
-                        prefetch(row + x * ahead.apart + byte);
-                    }
+            for (index begin = 0; begin < width * odd; begin += odd) {
+                const Key* const first = block + (K - core) * pitch + begin;
+                Key* const sorted = block + sorted_distance + begin;
+                for (index x = 0; x < farthest_ + tiles; x += lanes) {
+                    const auto column = detail::sort_all<detail::median_of<K>, 0, core>(
+                        [&](auto row) IMKERNELS_INLINE_LAMBDA { return load_lanes(first + row * pitch + x); });
+                    detail::repeat<core>([&](auto row) { store_lanes(sorted + row * pitch + x, column.values[row]); });
                 }
             }
-            const Key* column_starts[K];
-            detail::repeat<K>([&](auto column) {
-                column_starts[column] = adjacent ? block + x + column : opaque(block + x + offsets_[column]);
-            });
+        }
+    }
+
+    void compute(const Key* block, index tiles, Key* computed, const Ahead& ahead) const {
+        for (index x = 0; x < tiles; x += lanes) {
+            for (const std::byte* row : ahead.rows) {
+                for (index byte = 0; byte < ahead.bytes; byte += cache_line) {
+                    prefetch(row + x * ahead.apart + byte);
+                }
+            }
+            const Key* starts[columns];
+            detail::repeat<columns>([&](auto column) { starts[column] = opaque(block + x + offsets_[column]); });
             const auto pixel = [&](auto row, auto column)
-                                   IMKERNELS_INLINE_LAMBDA { return load_lanes(column_starts[column] + row * pitch); };
-            const auto store = [&](int row, const Vector& median) IMKERNELS_INLINE_LAMBDA {
-                store_lanes(results.first + row * results.pitch + x, median);
+                                   IMKERNELS_INLINE_LAMBDA { return load_lanes(starts[column] + row * pitch); };
+            const auto store = [&](int column, int row, const Vector& median) IMKERNELS_INLINE_LAMBDA {
+                store_lanes(computed + (row * width + column) * pitch + x, median);
             };
             if constexpr (from_columns) {
-                detail::medians_of_3x3<Vector>(pixel, store);
+                detail::medians_of_3x3<Vector>(
+                    pixel, [&](int row, const Vector& median) IMKERNELS_INLINE_LAMBDA { store(0, row, median); });
             } else {
                 const auto sorted_column = [&](auto column) IMKERNELS_INLINE_LAMBDA {
                     detail::Sorted<Vector, detail::all(core)> values;
                     detail::repeat<core>([&](auto row) {
-                        values.values[row] = load_lanes(column_starts[column] + sorted_distance + row * pitch);
+                        values.values[row] = load_lanes(starts[column] + sorted_distance + row * pitch);
                     });
                     return values;
                 };
-                detail::medians_of_tile<Vector, K, 1, height, step>(
-                    sorted_column, pixel,
-                    [&](int, int row, const Vector& median) IMKERNELS_INLINE_LAMBDA { store(row, median); });
+                detail::medians_of_tile<Vector, K, width, height, step>(sorted_column, pixel, store);
             }
         }
     }
 
+    /// Where pixel `column` of the window of output `x` lies in a row of the block.
+    index offset(index x, index column) const {
+        if constexpr (width == 1) {
+            return offsets_[column] + x;
+        } else {
+            const index pixel = x / channels_;
+            return offsets_[pixel % 2 + column] + pixel / 2 * channels_ + x % channels_;
+        }
+    }
+
     /// Selects the results of windows with NaNs; `block` begins with the first row of the windows.
-    void mend(const Key* block, index columns, Key* results) const {
+    void mend(const Key* block, index count, Key* results) const {
         if constexpr (sizeof(Key) > 1) {
-            for (index x = 0; x < columns; ++x) {
+            for (index x = 0; x < count; ++x) {
                 Key values[taps];
                 for (index i = 0; i < taps; ++i) {
-                    values[i] = block[i / K * pitch + offsets_[i % K] + x];
+                    values[i] = block[i / K * pitch + offset(x, i % K)];
                 }
                 const index numbers = std::count_if(values, values + taps, [](Key key) { return key < nan_key<Key>; });
                 if (numbers < taps) {
@@ -240,17 +234,17 @@ private:
     const ConstStack& image_;
     const MutableStack& out_;
     Window2D window_;
+    index channels_;
     NanPolicy nan_;
     double cost_;
     TileShape shape_;
     TileLoader<Key> loader_;
     detail::ResultWriter<Key> write_;
-    index offsets_[K];  // of the columns of a window in a row of the block
-    index last_offset_;
-    bool adjacent_;  // those columns
+    index offsets_[columns];  // of the columns of a tile in a row of the block
+    index farthest_;          // of them, in the even columns or the odd ones where those are apart
 };
 
-constexpr index largest_strided = 7;
+constexpr index largest_pair = 7;
 #ifdef __SANITIZE_ADDRESS__
 constexpr index largest = 7;  // the others take minutes to compile, and check nothing that these do not
 #else
@@ -260,18 +254,22 @@ constexpr index largest = 11;
 template <int K, class Key>
 void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill, int workers) {
     const index stride = planes.window.rows.stride;
-    if constexpr (K <= largest_strided) {
+    if constexpr (K <= largest_pair) {
         if constexpr (K > 3) {
             if (stride == 2) {
-                return MedianNetwork<Key, K, 2, 2>(planes, nan, fill).run(workers);
+                return MedianNetwork<Key, K, 1, 2, 2>(planes, nan, fill).run(workers);
             }
         }
         if (stride != 1) {
-            return MedianNetwork<Key, K, 1, 1>(planes, nan, fill).run(workers);
+            return MedianNetwork<Key, K, 1, 1, 1>(planes, nan, fill).run(workers);
+        }
+        const bool narrow = planes.out.first.columns <= lane_count<Key>;
+        if (K == 3 || narrow || planes.channels > 1 || planes.window.columns.stride != 1) {
+            return MedianNetwork<Key, K, 1, 2, 1>(planes, nan, fill).run(workers);
         }
     }
-    if constexpr (K <= largest) {
-        MedianNetwork<Key, K, 2, 1>(planes, nan, fill).run(workers);
+    if constexpr (K > 3 && K <= largest) {
+        MedianNetwork<Key, K, 2, 2, 1>(planes, nan, fill).run(workers);
     }
 }
 }  // namespace
@@ -279,7 +277,7 @@ void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill,
 bool has_median_network(const Window2D& window) {
     const index size = window.rows.size;
     return size == window.columns.size && size % 2 == 1 && size >= 3 &&
-           size <= (window.rows.stride == 1 ? largest : largest_strided);
+           size <= (window.rows.stride == 1 && window.columns.stride == 1 ? largest : largest_pair);
 }
 
 void median_network(const ConstStack& image, const MutableStack& out, const Window2D& window, NanPolicy nan,

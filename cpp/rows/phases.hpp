@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -52,6 +53,19 @@ void join_pairs(const T* __restrict even, const T* __restrict odd, index count, 
         }
     }
 }
+
+/// Calls copy(bytes) with as many bytes as a pixel has, or with a constant that is not less: pixels that are copied one
+/// after the other overwrite what was too much of the one before.
+template <class Copy>
+void with_pixel_bytes(index pixel, Copy&& copy) {
+    if (pixel <= 4) {
+        copy(std::integral_constant<std::size_t, 4>{});
+    } else if (pixel <= 16) {
+        copy(std::integral_constant<std::size_t, 16>{});
+    } else {
+        copy(static_cast<std::size_t>(pixel));
+    }
+}
 }  // namespace detail
 
 /// target[phase * pitch + i] = source[i * phases + phase] for i < count. `spare` is room for phases * (count + 1)
@@ -94,6 +108,38 @@ void join_phases(const T* source, int phases, index count, index pitch, T* targe
         }
         detail::join_pairs(spare, spare + half, half, target);
     }
+}
+
+/// Pixels of `channels` elements in turn to two rows: `count` to each. May write up to 16 bytes behind them.
+template <class T>
+void split_pixels(const T* __restrict source, index channels, index count, T* __restrict even, T* __restrict odd) {
+    if (channels == 1) {
+        return detail::split_pairs(source, count, even, odd);
+    }
+    detail::with_pixel_bytes(channels * index{sizeof(T)}, [&](auto bytes) {
+        for (index i = 0; i < count; ++i) {
+            std::memcpy(even + i * channels, source + 2 * i * channels, bytes);
+            std::memcpy(odd + i * channels, source + (2 * i + 1) * channels, bytes);
+        }
+    });
+}
+
+/// The inverse: the first `count` pixels, in turn from two rows. May write up to 16 bytes behind them where there are
+/// channels.
+template <class T>
+void join_pixels(const T* __restrict even, const T* __restrict odd, index channels, index count, T* __restrict target) {
+    if (channels == 1) {
+        detail::join_pairs(even, odd, count / 2, target);
+        if (count % 2 != 0) {
+            target[count - 1] = even[count / 2];
+        }
+        return;
+    }
+    detail::with_pixel_bytes(channels * index{sizeof(T)}, [&](auto bytes) {
+        for (index i = 0; i < count; ++i) {
+            std::memcpy(target + i * channels, (i % 2 == 0 ? even : odd) + i / 2 * channels, bytes);
+        }
+    });
 }
 
 }  // namespace imkernels
