@@ -19,6 +19,23 @@ void register_correlate(py::module_& module) {
             without_gil([&] { correlate(source, weights, target, window, outside, workers); });
         },
         py::arg("image"), py::arg("kernel"), py::arg("out"), py::arg("window"), py::arg("fill"), py::arg("workers"));
+    module.def(
+        "correlate_separable",
+        [](const py::array& image, const py::array& column, const py::array& row, py::array& out,
+           const Window2D& window, const py::array& fill, int workers) {
+            const ConstStack source = read_view(image);
+            const ConstStack down = read_view(column);
+            const ConstStack across = read_view(row);
+            const MutableStack target = write_view(out);
+            require_same_leading(source, target);
+            require_same_leading(down, target);
+            require_same_leading(across, target);
+            require_pixels(source, target, window);
+            const std::byte* outside = fill_of(fill, down.element.dtype);
+            without_gil([&] { correlate_separable(source, down, across, target, window, outside, workers); });
+        },
+        py::arg("image"), py::arg("column"), py::arg("row"), py::arg("out"), py::arg("window"), py::arg("fill"),
+        py::arg("workers"));
 }
 
 }  // namespace imkernels::bindings

@@ -2,6 +2,7 @@
 // NaN becomes 0 where the result is an integer.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -37,6 +38,20 @@ Integer saturate(double value) {
 }
 
 template <class Integer, class Work>
+Integer saturate_integer(Work value);
+
+/// The same for integers of 8 or 16 bits, in steps that as many lanes can take as there are floats in a vector.
+template <class Integer>
+Integer saturate(float value) {
+    constexpr float beyond = 0x1p20F;
+    constexpr float whole = 0x1.8p23F;  // a sum with it has no fraction: it rounds half to even
+    const float number = value == value ? value : 0.0F;
+    const float low = number < -beyond ? -beyond : number;
+    const float inside = low > beyond ? beyond : low;
+    return saturate_integer<Integer>(std::bit_cast<std::int32_t>(inside + whole) - std::bit_cast<std::int32_t>(whole));
+}
+
+template <class Integer, class Work>
 Integer saturate_integer(Work value) {
     constexpr Work zero = 0;
     using Limits = std::numeric_limits<Integer>;
@@ -67,6 +82,8 @@ To to_result(Work value) {
         }
     } else if constexpr (std::is_floating_point_v<To>) {
         return static_cast<To>(value);
+    } else if constexpr (std::is_same_v<Work, float> && sizeof(To) <= 2) {
+        return saturate<To>(value);
     } else if constexpr (std::is_floating_point_v<Work>) {
         return saturate<To>(static_cast<double>(value));
     } else {

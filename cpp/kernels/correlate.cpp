@@ -1,115 +1,420 @@
-// Direct correlation: every output is the weighted sum of its K_h x K_w taps, K_h * K_w multiply-adds per
-// pixel.
+// Correlation: every output is the weighted sum of its K_h x K_w taps, K_h * K_w multiply-adds per pixel; with an outer
+// product, of sums along the rows that are taken first, K_h + K_w of them.
 //
 // A tile's padded input lies in a buffer in which every tap of a row of outputs is a contiguous run (see
-// rows/tile_loader.hpp), so that stride and dilation are nothing but offsets. Lanes run along the outputs:
-// each sum is added up tap by tap in row-major order, wherever its pixel lies and whoever computes it, with
-// an error of at most K_h * K_w rounding units of sum |w| |x|. Integers are summed modulo 2^32 or 2^64, which
-// is exact where the caller has bounded the sums. Windows too large for a buffer are taken in blocks of taps.
+// rows/tile_loader.hpp), so that stride and dilation are nothing but offsets. Sums are added up in registers, for a few
+// rows of outputs at once (detail/sum_tile.hpp), tap by tap in row-major order wherever the pixel lies and whoever
+// computes it, with an error of at most K_h * K_w rounding units of sum |w| |x|. Windows too large for a buffer are
+// taken in blocks of taps. For an outer product the rows of the buffer are summed along when they are loaded.
+//
+// Integers are summed modulo 2^16, 2^32 or 2^64, which is exact where no sum leaves the range; those below 2^24 as
+// floats, which hold them as well and are multiplied and added at once.
 #include "kernels/correlate.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <vector>
 
 #include "core/check.hpp"
-#include "kernels/detail/weighted_sum.hpp"
+#include "kernels/detail/sum_tile.hpp"
 #include "kernels/detail/weights.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
+#include "rows/wide_planes.hpp"
 #include "rows/window_blocks.hpp"
 
 namespace imkernels {
 
 namespace {
-template <class Result>
+/// A kernel, or the factors of one: a column and a row.
+struct Kernel {
+    ConstStack down;
+    std::optional<ConstStack> across;
+
+    index taps_down(const Window2D& window) const { return across ? window.rows.size : window.taps(); }
+};
+
+/// Sums of `Work`s, stored as `Result`s of the same size; the kernel and the fill are `Weight`s.
+template <class Work, class Result, class Weight>
 class Correlation {
 public:
-    Correlation(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
-                const std::byte* fill)
-        : image_(image),
+    Correlation(const WidePlanes& planes, const Kernel& kernel, const std::byte* fill)
+        : planes_(planes),
           kernel_(kernel),
-          out_(out),
-          window_(window),
-          cost_(0.3 + 0.05 * static_cast<double>(window.taps())),
-          shape_(choose_tile_for_blocks(out.first.rows, out.first.columns, window, sizeof(Work), cost_)),
-          blocks_(window, shape_, sizeof(Work)),
-          loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases,
-                  row_reader<AsNumber, Work>(image.element), read_weight(fill)),
-          write_(row_writer<FromNumber, Result>(out.element)),
+          window_(planes.window),
+          down_(kernel.across ? Window2D{window_.rows, {}} : window_),
+          across_{{1, 1, 1, 0, window_.rows.border}, window_.columns},
+          square_(square_size()),
+          cost_(cost_of_output()),
+          shape_(choose_shape()),
+          blocks_(down_, shape_, sizeof(Work)),
+          loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases, reader(), read_weight(fill),
+                  kernel.across ? 1 : planes.channels, square_ > 0 ? square_pitch : 0),
+          line_blocks_(across_, {1, shape_.columns}, sizeof(Work)),
+          line_loader_(line_blocks_.first(), 1, shape_.columns, ColumnLayout::phases, reader(), read_weight(fill),
+                       planes.channels),
+          write_(row_writer<FromNumber, Result>(planes.out.element)),
+          in_place_(blocks_.count() == 1 && has_rows_of<Result>(planes.out)),
           sums_pitch_(shape_.columns + row_slack) {
-        require((row_reader<AsNumber, Work>(image.element) != nullptr) && write_ != nullptr,
-                "correlate: no loop for these element types");
-        for (index row = 0; row < blocks_.first().rows.size; ++row) {
-            for (index column = 0; column < blocks_.first().columns.size; ++column) {
-                offsets_.push_back(loader_.tap(row, column));
-            }
+        require(reader() != nullptr && write_ != nullptr, "correlate: no loop for these element types");
+        for (index column = 0; column < blocks_.first().columns.size; ++column) {
+            offsets_.push_back(loader_.tap(0, column));
+        }
+        for (index column = 0; kernel_.across && column < line_blocks_.first().columns.size; ++column) {
+            line_offsets_.push_back(line_loader_.tap(0, column));
         }
     }
 
     void run(int workers) const {
-        const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(blocks_.first().taps()) +
-                                  Scratch::bytes<Work>(shape_.rows * sums_pitch_);
-        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
+        const index lines = kernel_.across ? 1 : 0;
+        const std::size_t bytes =
+            Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(blocks_.first().taps()) +
+            Scratch::bytes<Result>(sums_rows() * sums_pitch_) + Scratch::bytes<Work>(lines * line_loader_.size()) +
+            Scratch::bytes<Work>(lines * line_blocks_.first().taps());
+        const MutableStack& out = planes_.out;
+        const TileGrid grid(out.planes(), out.first.rows, out.first.columns, shape_, cost_,
+                            planes_.image.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { correlate(tile, scratch); });
     }
 
 private:
-    using Work = detail::Summand<Result>;
+    static constexpr index lanes = lane_count<Work>;
+
+    // Rows of outputs by vectors that are computed at once, such that the sums fit the registers.
+    static constexpr int together = 4;
+    static constexpr int vectors = vector_bytes == 64 ? 4 : 2;
+    static constexpr int vectors_of_row = 4;
+    static constexpr int vectors_of_square = 2;
+
+    // Square windows of a constant size are for types that are multiplied and added at full speed.
+    static constexpr bool has_squares = std::is_same_v<Work, float> || sizeof(Work) == 2;
+    static constexpr index largest_square = 7;
+    static constexpr index most_columns = 2048;  // of a tile
+    static constexpr index square_pitch = most_columns + largest_square * most_channels + row_slack + 32;
+
+    
+    ReadRun<Work> reader() const { return row_reader<AsNumber, Work>(planes_.image.element); }
 
     static Fill<Work> read_weight(const std::byte* element) {
-        Fill<Work> fill{};
-        std::memcpy(&fill.value, element, sizeof(fill.value));
-        return fill;
+        Weight value;
+        std::memcpy(&value, element, sizeof(value));
+        return {static_cast<Work>(value), false};
     }
 
-    void correlate(const Tile& tile, Scratch scratch) const {
-        Work* buffer = scratch.take<Work>(loader_.size());
-        Work* weights = scratch.take<Work>(blocks_.first().taps());
-        Work* sums = scratch.take<Work>(shape_.rows * sums_pitch_);
-        std::fill_n(sums, tile.rows * sums_pitch_, Work{0});
-        for (index i = 0; i < blocks_.count(); ++i) {
-            const WindowBlocks::Block block = blocks_[i];
-            loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation)
-                .load(image_.plane(tile.plane), tile.row, tile.column, tile.rows, tile.columns, buffer);
-            detail::copy_weights(kernel_.plane(tile.plane), block, weights);
-            for (index y = 0; y < tile.rows; ++y) {
-                detail::add_weighted_sum(buffer + y * loader_.output_pitch(), offsets_.data(), weights,
-                                         block.rows * block.columns, tile.columns, sums + y * sums_pitch_);
+    /// Brings the weights of a block of taps together.
+    static void copy_weights(const ConstPlane& kernel, const WindowBlocks::Block& block, Work* weights) {
+        for (index row = 0; row < block.rows; ++row) {
+            for (index column = 0; column < block.columns; ++column) {
+                *weights++ = read_weight(kernel.at(block.row + row, block.column + column)).value;
             }
         }
-        const MutablePlane target = out_.plane(tile.plane);
-        for (index y = 0; y < tile.rows; ++y) {
-            // Signed and unsigned types of one size may alias.
-            write_(reinterpret_cast<const Result*>(sums + y * sums_pitch_), tile.columns,
-                   target.at(tile.row + y, tile.column), target.column_stride);
+    }
+
+    /// The size of a window that has a loop of its own, or 0.
+    index square_size() const {
+        const index size = window_.rows.size;
+        const bool known = size == window_.columns.size && (size == 3 || size == 5 || size == largest_square);
+        const bool near = window_.rows.dilation == 1 && window_.columns.dilation <= most_channels;
+        const bool slow = window_.rows.stride <= 2 && window_.columns.stride <= 2;
+        return has_squares && !kernel_.across && known && near && slow ? size : 0;
+    }
+
+    /// Nanoseconds on one core (Zen 5).
+    double cost_of_output() const {
+        const index taps = kernel_.taps_down(window_) + (kernel_.across ? 2 * window_.columns.size : 0);
+        return 0.2 + 0.25 / static_cast<double>(lanes) * static_cast<double>(taps);
+    }
+
+    TileShape choose_shape() const {
+        constexpr double most_bytes = 512 * 1024;
+        const MutablePlane& out = planes_.out.first;
+        const index widest = most_columns / std::min(window_.columns.step(), most_columns);
+        const index parts = std::max<index>(1, (out.columns + widest - 1) / widest);
+        const index halo = (window_.rows.reach() - 1) / window_.rows.step();
+        TileShape shape{std::clamp<index>(2 * halo, 32, 128), std::max<index>(1, (out.columns + parts - 1) / parts)};
+        if (buffer_bytes(down_, shape, sizeof(Work)) > most_bytes) {
+            shape = choose_tile_for_blocks(out.rows, out.columns, down_, sizeof(Work), cost_);
+        }
+        shape.rows = std::clamp<index>(out.rows, 1, shape.rows);
+        while (static_cast<double>(shape.rows * shape.columns) * cost_ > longest_task && shape.rows > 1) {
+            shape.rows = (shape.rows + 1) / 2;
+        }
+        shape.columns = (shape.columns + planes_.channels - 1) / planes_.channels * planes_.channels;
+        return shape;
+    }
+
+    /// Rows of results that are kept until they are written: all where they are added up block by block.
+    index sums_rows() const { return blocks_.count() > 1 ? shape_.rows : together; }
+
+    /// The buffers of a tile, in its worker's scratch.
+    struct Buffers {
+        Work* pixels;
+        Work* weights;
+        Result* sums;
+        Work* line;  // of pixels, to be summed along
+        Work* line_weights;
+
+        Buffers(Scratch scratch, const Correlation& owner)
+            : pixels(scratch.take<Work>(owner.loader_.size())),
+              weights(scratch.take<Work>(owner.blocks_.first().taps())),
+              sums(scratch.take<Result>(owner.sums_rows() * owner.sums_pitch_)),
+              line(scratch.take<Work>(owner.kernel_.across ? owner.line_loader_.size() : 0)),
+              line_weights(scratch.take<Work>(owner.kernel_.across ? owner.line_blocks_.first().taps() : 0)) {}
+    };
+
+    void correlate(const Tile& tile, Scratch scratch) const {
+        const Buffers buffers(scratch, *this);
+        for (index i = 0; i < blocks_.count(); ++i) {
+            correlate(tile, buffers, blocks_[i]);
+        }
+        for (index y = 0; blocks_.count() > 1 && y < tile.rows; ++y) {
+            write(tile, y, buffers.sums + y * sums_pitch_);
         }
     }
 
-    const ConstStack& image_;
-    const ConstStack& kernel_;
-    const MutableStack& out_;
+    /// Correlates with the taps of a block.
+    void correlate(const Tile& tile, const Buffers& buffers, const WindowBlocks::Block& block) const {
+        copy_weights(kernel_.down.plane(tile.plane), block, buffers.weights);
+        const TileLoader<Work> loader =
+            loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation);
+        const bool shares = square_ > 0 || (window_.rows.stride == 1 && block.rows > 1);
+        const index rows = !shares ? 1 : block.rows < together ? 2 : together;
+        const index at_once = square_ > 0 ? together : rows;
+        const index apart = window_.rows.stride == 1 ? window_.rows.dilation : 1;
+        index loaded = 0;
+        const auto compute = [&](index y, index count) {
+            const index last = y + (count - 1) * apart;
+            const index end = last * blocks_.first().rows.step() + blocks_.first().rows.reach();
+            for (; loaded < end; ++loaded) {  // when they are needed, so that they are near
+                load_row(tile, loader, loaded, buffers);
+            }
+            sum_rows(tile, buffers, block, y, count, apart);
+        };
+        // Outputs that lie a dilation apart have rows of taps in common.
+        for (index start = 0; start < tile.rows; start += at_once * apart) {
+            for (index y = start; y < std::min(start + apart, tile.rows); ++y) {
+                if (y + (at_once - 1) * apart < tile.rows) {
+                    compute(y, at_once);
+                } else {
+                    for (index single = y; single < tile.rows; single += apart) {
+                        compute(single, 1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings row `y` of the buffer.
+    void load_row(const Tile& tile, const TileLoader<Work>& loader, index y, const Buffers& buffers) const {
+        const ConstPlane source = planes_.image.plane(tile.plane);
+        const index position = loader.row_position(tile.row, tile.rows, y);
+        Work* const row = buffers.pixels + y * loader.pitch();
+        if (!kernel_.across) {
+            loader.load_row(source, position, tile.column, tile.columns, row);
+            return;
+        }
+        for (index i = 0; i < line_blocks_.count(); ++i) {
+            const WindowBlocks::Block block = line_blocks_[i];
+            copy_weights(kernel_.across->plane(tile.plane), block, buffers.line_weights);
+            line_loader_.shifted(0, block.column * window_.columns.dilation)
+                .load_row(source, position, tile.column, tile.columns, buffers.line);
+            const detail::Taps taps{1, block.columns, 0, line_offsets_.data()};
+            sum_taps<1, vectors_of_row, Work>(buffers.line, taps, buffers.line_weights, tile.columns,
+                                              {row, 0, false, i > 0});
+        }
+    }
+
+    /// Computes the outputs y, y + apart, ... of a tile, `count` of them, from rows that have been loaded.
+    void sum_rows(const Tile& tile, const Buffers& buffers, const WindowBlocks::Block& block, index y, index count,
+                  index apart) const {
+        const MutablePlane target = planes_.out.plane(tile.plane);
+        const bool adds = blocks_.count() > 1;
+        const bool in_place = in_place_ && tile.columns >= vectors_of_row * lanes;
+        detail::ResultRows<Result> results{buffers.sums, sums_pitch_, false, false};
+        if (adds) {
+            results = {buffers.sums + y * sums_pitch_, apart * sums_pitch_, false, block.row + block.column > 0};
+        } else if (in_place) {
+            results.first = reinterpret_cast<Result*>(target.at(tile.row + y, tile.column));
+            results.pitch = apart * target.row_stride / index{sizeof(Result)};
+            results.exact = true;
+        }
+        sum_windows(buffers.pixels + y * loader_.output_pitch(), block, buffers.weights, count, tile.columns, results);
+        for (index row = 0; row < count && !adds && !in_place; ++row) {
+            write(tile, y + row * apart, buffers.sums + row * sums_pitch_);
+        }
+    }
+
+    void sum_windows(const Work* first, const WindowBlocks::Block& block, const Work* weights, index rows,
+                     index columns, const detail::ResultRows<Result>& results) const {
+        const detail::Taps taps{block.rows, block.columns, window_.rows.dilation * loader_.pitch(), offsets_.data()};
+        if (rows == 1) {
+            return sum_taps<1, vectors_of_row>(first, taps, weights, columns, results);
+        }
+        if constexpr (has_squares) {
+            switch (square_) {
+                case 3: return sum_square<3>(first, weights, columns, results);
+                case 5: return sum_square<5>(first, weights, columns, results);
+                case largest_square: return sum_square<largest_square>(first, weights, columns, results);
+                default: break;
+            }
+        }
+        if (rows == 2) {
+            return sum_taps<2, vectors_of_row>(first, taps, weights, columns, results);
+        }
+        sum_taps<together, vectors>(first, taps, weights, columns, results);
+    }
+
+    template <int rows, int wide, class To>
+    static __attribute__((noinline)) void sum_taps(const Work* first, const detail::Taps& taps, const Work* weights,
+                                                   index columns, const detail::ResultRows<To>& results) {
+        const detail::Taps own = taps;  // a copy that no store can change
+        detail::sum_rows<Work, rows, wide>(columns, results, [&](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
+            detail::add_taps(first + x, own, weights, tile);
+        });
+    }
+
+    template <int K>
+    void sum_square(const Work* first, const Work* weights, index columns,
+                    const detail::ResultRows<Result>& results) const {
+        if (window_.rows.stride == 1) {
+            sum_square<K, 1>(first, weights, columns, results);
+        } else {
+            sum_square<K, 2>(first, weights, columns, results);
+        }
+    }
+
+    template <int K, int step>
+    __attribute__((noinline)) void sum_square(const Work* first, const Work* weights, index columns,
+                                              const detail::ResultRows<Result>& results) const {
+        constexpr bool in_registers = K * K <= 25 && vector_bytes == 64;  // the weights
+        Work own[K * K];  // a copy that no store can change
+        std::copy_n(weights, K * K, own);
+        const Work* starts[K];
+        detail::repeat<K>([&](auto column) { starts[column] = first + offsets_[column]; });
+        detail::sum_rows<Work, together, vectors_of_square>(
+            columns, results, [&](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
+                const Work* taps[K];
+                detail::repeat<K>([&](auto column) { taps[column] = opaque(starts[column] + x); });
+                detail::add_square<K, step, square_pitch>(taps, in_registers ? own : opaque(weights), tile);
+            });
+    }
+
+    void write(const Tile& tile, index y, const Result* sums) const {
+        const MutablePlane target = planes_.out.plane(tile.plane);
+        write_(sums, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
+    }
+
+    const WidePlanes& planes_;
+    const Kernel& kernel_;
     Window2D window_;
+    Window2D down_;    // of what the buffer holds
+    Window2D across_;  // of one row of the image
+    index square_;
     double cost_;
     TileShape shape_;
     WindowBlocks blocks_;
     TileLoader<Work> loader_;
+    WindowBlocks line_blocks_;
+    TileLoader<Work> line_loader_;
     WriteRun<Result> write_;
+    bool in_place_;
     index sums_pitch_;
-    std::vector<index> offsets_;  // of a block's taps in the buffer
+    std::vector<index> offsets_;  // of a block's taps in a row of the buffer
+    std::vector<index> line_offsets_;
 };
+
+/// The largest sum of magnitudes of the kernels of a bank.
+double largest_sum(const ConstStack& kernels) {
+    double largest = 0;
+    for (index number = 0; number < kernels.planes(); ++number) {
+        const ConstPlane kernel = kernels.plane(number);
+        double sum = 0;
+        for (index row = 0; row < kernel.rows; ++row) {
+            for (index column = 0; column < kernel.columns; ++column) {
+                std::int32_t weight;
+                std::memcpy(&weight, kernel.at(row, column), sizeof(weight));
+                sum += std::abs(static_cast<double>(weight));
+            }
+        }
+        largest = std::max(largest, sum);
+    }
+    return largest;
+}
+
+/// The largest magnitude of an element, or of as many bits as need not be looked at.
+double largest_magnitude(Dtype dtype) {
+    return visit_dtype(dtype, [](auto tag) {
+        using T = typename decltype(tag)::type;
+        if constexpr (std::is_integral_v<T> && sizeof(T) <= 2) {
+            return std::is_signed_v<T> ? -static_cast<double>(std::numeric_limits<T>::min())
+                                       : static_cast<double>(std::numeric_limits<T>::max());
+        } else {
+            return std::numeric_limits<double>::infinity();
+        }
+    });
+}
+
+void run(const WidePlanes& planes, const Kernel& kernel, const std::byte* fill, int workers) {
+    const auto with = [&]<class Work, class Result, class Weight>() {
+        Correlation<Work, Result, Weight>(planes, kernel, fill).run(workers);
+    };
+    switch (kernel.down.element.dtype) {
+        case Dtype::float32: return with.template operator()<float, float, float>();
+        case Dtype::float64: return with.template operator()<double, double, double>();
+        case Dtype::int64: return with.template operator()<std::uint64_t, std::int64_t, std::int64_t>();
+        default: break;
+    }
+    const double sum = largest_sum(kernel.down) * (kernel.across ? largest_sum(*kernel.across) : 1);
+    const double largest = sum * largest_magnitude(planes.image.element.dtype);
+    if (largest <= 0x1p24) {
+        return with.template operator()<float, std::int32_t, std::int32_t>();
+    }
+    with.template operator()<std::uint32_t, std::int32_t, std::int32_t>();
+}
+
+/// Interleaved channels that have one kernel are one wide image.
+bool channels_share(const Kernel& kernel) {
+    const auto shared = [](const ConstStack& stack) {
+        return !stack.leading.empty() && stack.leading.back().stride == 0;
+    };
+    return shared(kernel.down) && (!kernel.across || shared(*kernel.across));
+}
+
+void run(const ConstStack& image, Kernel kernel, const MutableStack& out, const Window2D& window,
+         const std::byte* fill, int workers) {
+    const Dtype dtype = kernel.down.element.dtype;
+    require(!kernel.down.element.swapped, "correlate: the kernel is in native byte order");
+    require(detail::visit_weights(dtype, [](auto) {}), "correlate: the kernel is int32, int64, float32 or float64");
+    const WidePlanes planes = channels_share(kernel) ? wide_planes(image, out, window) : WidePlanes{image, out, window, 1};
+    if (planes.channels > 1) {
+        kernel.down.leading.pop_back();
+        if (kernel.across) {
+            kernel.across->leading.pop_back();
+        }
+    }
+    run(planes, kernel, fill, workers);
+}
 }  // namespace
 
 void correlate(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
                const std::byte* fill, int workers) {
     require(kernel.first.rows == window.rows.size && kernel.first.columns == window.columns.size,
             "correlate: the window has the shape of the kernel");
-    require(!kernel.element.swapped, "correlate: the kernel is in native byte order");
-    const bool known = detail::visit_weights(kernel.element.dtype, [&](auto tag) {
-        Correlation<typename decltype(tag)::type>(image, kernel, out, window, fill).run(workers);
-    });
-    require(known, "correlate: the kernel is int32, int64, float32 or float64");
+    run(image, {kernel, std::nullopt}, out, window, fill, workers);
+}
+
+void correlate_separable(const ConstStack& image, const ConstStack& column, const ConstStack& row,
+                         const MutableStack& out, const Window2D& window, const std::byte* fill, int workers) {
+    require(column.first.rows == window.rows.size && column.first.columns == 1 && row.first.rows == 1 &&
+                row.first.columns == window.columns.size,
+            "correlate_separable: the window has the shape of the outer product");
+    require(row.element.dtype == column.element.dtype && !row.element.swapped,
+            "correlate_separable: both factors have one type");
+    run(image, {column, row}, out, window, fill, workers);
 }
 
 }  // namespace imkernels

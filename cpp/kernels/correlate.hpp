@@ -16,4 +16,9 @@ namespace imkernels {
 void correlate(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
                const std::byte* fill, int workers);
 
+/// The same with the outer product of `column`, kernels of K rows and one column, and `row`, of one row and L columns:
+/// first along the rows. For integers the caller has bounded the sums by the product of both bounds.
+void correlate_separable(const ConstStack& image, const ConstStack& column, const ConstStack& row,
+                         const MutableStack& out, const Window2D& window, const std::byte* fill, int workers);
+
 }  // namespace imkernels

@@ -58,6 +58,15 @@ IMKERNELS_INLINE T* opaque(T* pointer) {
     return pointer;
 }
 
+/// The same vector, in a register: compilers that find one load in several multiply-adds repeat it in each.
+template <class Vector>
+IMKERNELS_INLINE Vector loaded(Vector lanes) {
+#if defined(__SSE2__)
+    asm("" : "+v"(lanes));  // NOLINT(hicpp-no-assembler,portability-no-assembler): no instruction
+#endif
+    return lanes;
+}
+
 inline constexpr index cache_line = 64;
 
 /// Has the cache line of an address brought near; it may be any.

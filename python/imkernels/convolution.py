@@ -30,7 +30,6 @@ from imkernels._arguments import (
     deliver,
     fill_element,
     ints,
-    mode_pair,
     outputs_along,
     pads,
     pair,
@@ -55,6 +54,7 @@ from imkernels.settings import resolve_workers
 _INT32 = np.dtype(np.int32)
 _INT64 = np.dtype(np.int64)
 _SUM_TYPES = {loop[-1] for loop in SUM.types}
+_METHODS = ("auto", "direct", "separable")
 
 
 class Geometry(NamedTuple):
@@ -101,8 +101,9 @@ def correlate(
     {{padding}}
     {{mode}}
     {{origin}}
-    method : {"auto", "direct"}, default "auto"
-        How it is computed. ``"direct"`` sums tap by tap.
+    method : {"auto", "direct", "separable"}, default "auto"
+        How it is computed. ``"direct"`` sums tap by tap. ``"separable"`` takes kernels of rank 1 apart into a column
+        and a row (see Notes), at K + L multiplications per pixel. ``"auto"`` does so where it is faster.
     {{out}}
     {{axes}}
     dtype : dtype, optional
@@ -130,6 +131,11 @@ def correlate(
     dtype can pass 2**31 (``dtype=numpy.int64`` is the way out). A float result lies within ``K * L * eps
     * sum(|kernel| * |image|)`` of the exact one, and whole numbers below 2**24 come out exact.
 
+    A kernel has rank 1 if the column and the row that cross at its weight of largest magnitude, the column divided by
+    that weight, have an outer product that differs from no weight by more than one unit in the last place; if all
+    weights are whole numbers, only if it is the outer product of whole numbers. Sums of whole numbers are the same by
+    every method, others agree within the bound unless a sum along a row overflows or underflows.
+
     Examples
     --------
     >>> import numpy as np
@@ -138,11 +144,12 @@ def correlate(
     >>> ik.correlate(image, np.array([[-1, 0, 1]], dtype=np.int8))
     array([[1, 3, 6, 4]], dtype=int32)
     """
-    choice(method, "method", ("auto", "direct"))
+    choice(method, "method", _METHODS)
     pixels, places = as_image(image, axes, "image")
     weights = _kernel(kernel, "kernel", 2)
     geometry = Geometry(stride, dilation, padding, mode, cval, origin)
-    return _correlate(correlate, pixels, places, weights, geometry, Result(single_out(out), dtype, casting, workers))
+    wanted = Result(single_out(out), dtype, casting, workers)
+    return _correlate(correlate, pixels, places, weights, geometry, method, wanted)
 
 
 @kernel_function("(h,w),(k,l)->(p,q)", SUM)
@@ -178,8 +185,9 @@ def convolve(
     {{padding}}
     {{mode}}
     {{origin}}
-    method : {"auto", "direct"}, default "auto"
-        How it is computed. ``"direct"`` sums tap by tap.
+    method : {"auto", "direct", "separable"}, default "auto"
+        How it is computed. ``"direct"`` sums tap by tap. ``"separable"`` takes kernels of rank 1 apart into a column
+        and a row (see Notes), at K + L multiplications per pixel. ``"auto"`` does so where it is faster.
     {{out}}
     {{axes}}
     dtype : dtype, optional
@@ -207,6 +215,11 @@ def convolve(
     is that of `numpy.convolve` and of `scipy.signal.convolve` in mode "same", and for even kernels one pixel off
     `scipy.ndimage.convolve`, which turns the anchor round as well.
 
+    A kernel has rank 1 if the column and the row that cross at its weight of largest magnitude, the column divided by
+    that weight, have an outer product that differs from no weight by more than one unit in the last place; if all
+    weights are whole numbers, only if it is the outer product of whole numbers. Sums of whole numbers are the same by
+    every method, others agree within the bound of `correlate` unless a sum along a row overflows or underflows.
+
     Examples
     --------
     >>> import numpy as np
@@ -215,11 +228,12 @@ def convolve(
     >>> ik.convolve(image, np.array([[1, 2, 3]], dtype=np.int8))
     array([[0, 1, 2, 3, 0]], dtype=int32)
     """
-    choice(method, "method", ("auto", "direct"))
+    choice(method, "method", _METHODS)
     pixels, places = as_image(image, axes, "image")
     weights = _kernel(kernel, "kernel", 2)[..., ::-1, ::-1]
     geometry = Geometry(stride, dilation, padding, mode, cval, origin)
-    return _correlate(convolve, pixels, places, weights, geometry, Result(single_out(out), dtype, casting, workers))
+    wanted = Result(single_out(out), dtype, casting, workers)
+    return _correlate(convolve, pixels, places, weights, geometry, method, wanted)
 
 
 @kernel_function("(h,w),(k),(l)->(p,q)", SEPARABLE_SUM)
@@ -309,30 +323,25 @@ def separable(
     """Correlate with the outer product of a column and a row; `name` is what errors call them."""
     pixels, places = as_image(image, axes, "image")
     down, across = _kernel(factors[0], "column", 1), _kernel(factors[1], "row", 1)
-    windows = _separable_windows(pixels, down.shape[-1], across.shape[-1], geometry, name)
+    window, extents = _window(pixels, (down.shape[-1], across.shape[-1]), geometry, name)
     own = correlate_separable.loop((pixels.dtype, down.dtype, across.dtype))[-1]
     loop = _loop_dtype(own, wanted.dtype, function.__name__)
     magnitude = _magnitude(down, 1) * _magnitude(across, 1)
     working = _working_dtype(loop, pixels.dtype, magnitude, name)
     fill = converted(fill_element(geometry.cval, pixels.dtype), working)
     leading = _broadcast(pixels, down[..., None], across[..., None], names="image, column and row")
-    stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
-    rows = np.broadcast_to(converted(across[..., None, :], working), (*leading, 1, across.shape[-1]))
-    columns = np.broadcast_to(converted(down[..., :, None], working), (*leading, down.shape[-1], 1))
+    columns, rows = (
+        np.broadcast_to(converted(factor, working), leading + factor.shape[-2:])
+        for factor in (down[..., :, None], across[..., None, :])
+    )
     threads = resolve_workers(wanted.workers)
 
     def compute(target: Array) -> None:
-        between = np.empty((*leading, pixels.shape[-2], windows.extents[1]), working)
-        _core.correlate(stack, rows, between, windows.along_rows, fill, threads)
-        for part in _parts_with_one_fill(across, leading, windows, fill):
-            # Rows outside the image hold `fill` alone, and the sum along them is what stands there now.
-            outside = np.empty((1, 1), working)
-            _core.correlate(np.repeat(fill, across.shape[-1], -1), rows[part.row], outside, windows.all_taps, fill, 1)
-            goal = windows_last(target, places)[part.planes]
-            _core.correlate(between[part.planes], columns[part.planes], goal, windows.along_columns, outside, threads)
+        stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
+        _core.correlate_separable(stack, columns, rows, windows_last(target, places), window, fill, threads)
 
     result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
-    shape = result_shape(leading, windows.extents, places)
+    shape = result_shape(leading, extents, places)
     inputs = (pixels, down, across)
     return deliver(compute, Delivery(shape, loop, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
 
@@ -357,16 +366,10 @@ def _broadcast(*arrays: Array, names: str) -> tuple[int, ...]:
         raise ValueError(f"{names} must broadcast over their leading axes, got shapes {shapes}") from None
 
 
-def _correlate(
-    function: KernelFunction[Any, Any],
-    pixels: Array,
-    places: Places,
-    weights: Array,
-    geometry: Geometry,
-    wanted: Result,
-) -> Array:
-    height, width = weights.shape[-2:]
-    window, extents = window_plan(
+def _window(pixels: Array, size: Pair, geometry: Geometry, name: str) -> tuple[_core.Window, Pair]:
+    """Return the window of a kernel, and the extents of the result."""
+    height, width = size
+    return window_plan(
         pixels,
         height if height == width else (height, width),
         stride=geometry.stride,
@@ -374,18 +377,39 @@ def _correlate(
         padding=geometry.padding,
         mode=geometry.mode,
         origin=geometry.origin,
-        name="kernel",
+        name=name,
     )
+
+
+def _correlate(
+    function: KernelFunction[Any, Any],
+    pixels: Array,
+    places: Places,
+    weights: Array,
+    geometry: Geometry,
+    method: str,
+    wanted: Result,
+) -> Array:
+    window, extents = _window(pixels, weights.shape[-2:], geometry, "kernel")
     loop = _loop_dtype(function.loop((pixels.dtype, weights.dtype))[-1], wanted.dtype, function.__name__)
     working = _working_dtype(loop, pixels.dtype, _magnitude(weights, 2), "kernel")
     fill = converted(fill_element(geometry.cval, pixels.dtype), working)
     threads = resolve_workers(wanted.workers)
     leading = _broadcast(pixels, weights, names="image and kernel")
-    bank = np.broadcast_to(converted(weights, working), leading + weights.shape[-2:])
+    weights = converted(weights, working)
+    separate = method == "separable" or (method == "auto" and separable_is_faster(weights))
+    factors = rank_one_factors(weights) if separate else None
+    if method == "separable" and factors is None:
+        raise ValueError(
+            "method 'separable' needs a kernel that is the outer product of a column and a row, of whole numbers "
+            f"if the kernel is, got a kernel of shape {weights.shape} that is none"
+        )
+    kernels = [np.broadcast_to(part, leading + part.shape[-2:]) for part in factors or (weights,)]
+    run = _core.correlate if factors is None else _core.correlate_separable
 
     def compute(target: Array) -> None:
         stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
-        _core.correlate(stack, bank, windows_last(target, places), window, fill, threads)
+        run(stack, *kernels, windows_last(target, places), window, fill, threads)
 
     result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
     shape = result_shape(leading, extents, places)
@@ -393,51 +417,56 @@ def _correlate(
     return deliver(compute, Delivery(shape, loop, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
 
 
-class SeparableWindows(NamedTuple):
-    """The windows of the two steps, and the extents of the result."""
-
-    along_rows: _core.Window
-    along_columns: _core.Window
-    all_taps: _core.Window  # of a row that is as long as its kernel
-    extents: Pair
-    modes: tuple[str, str]
+def separable_is_faster(weights: Array) -> bool:
+    """Return whether a row and a column take less time than the kernel itself, if it has rank 1 (Zen 5)."""
+    height, width = weights.shape[-2:]
+    return bool(min(height, width) > 1 and height * width >= 49)
 
 
-def _separable_windows(pixels: Array, height: int, width: int, geometry: Geometry, name: str) -> SeparableWindows:
-    """Return a window of one row for the image, and one of one column for what it gives."""
-    stride, dilation, padding, mode, _, origin = geometry
-    _, extents = window_plan(
-        pixels,
-        (height, width),
-        stride=stride,
-        dilation=dilation,
-        padding=padding,
-        mode=mode,
-        origin=origin,
-        name=name,
-    )
-    down, across = pair(stride, "stride")
-    rows_apart, columns_apart = pair(dilation, "dilation")
-    around = pads(padding, (height, width), (rows_apart, columns_apart), pair(origin, "origin"))
-    modes = mode_pair(mode)
-    along_rows = _core.Window((1, width), (1, across), (1, columns_apart), (0, around[1][0]), modes)
-    along_columns = _core.Window((height, 1), (down, 1), (rows_apart, 1), (around[0][0], 0), modes)
-    all_taps = _core.Window((1, width), (1, 1), (1, 1), (0, 0), modes)
-    return SeparableWindows(along_rows, along_columns, all_taps, extents, modes)
+def rank_one_factors(weights: Array) -> tuple[Array, Array] | None:
+    """Return columns (..., K, 1) and rows (..., 1, L) whose products are the kernels, or None if one has none.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (..., K, L)
+        Kernels of one of the dtypes that are computed in.
+    """
+    if weights.size == 0 or not np.isfinite(weights).all():
+        return None
+    exact = weights.dtype.kind == "i" or bool((weights == np.rint(weights)).all() and np.abs(weights).max() < 2**53)
+    flat = weights.reshape(-1, *weights.shape[-2:])
+    columns = np.empty((len(flat), flat.shape[-2], 1), weights.dtype)
+    rows = np.empty((len(flat), 1, flat.shape[-1]), weights.dtype)
+    for number, kernel in enumerate(flat):
+        column, row = _whole_factors(kernel.astype(np.int64)) if exact else _cross_factors(kernel)
+        product = column * row
+        if exact and not (product == kernel).all():
+            return None
+        if not exact and not (np.abs(product - kernel) <= np.spacing(np.abs(kernel))).all():
+            return None
+        columns[number], rows[number] = column, row
+    leading = weights.shape[:-2]
+    return columns.reshape(*leading, -1, 1), rows.reshape(*leading, 1, -1)
 
 
-class Part(NamedTuple):
-    """Planes above and below which the same value stands, and the first of them."""
+def _cross(kernel: Array) -> tuple[Array, Array, Any]:
+    """Return the column and the row that cross at the weight of largest magnitude, and that weight."""
+    i, j = np.unravel_index(np.argmax(np.abs(kernel)), kernel.shape)
+    return kernel[:, j, None], kernel[None, i], kernel[i, j]
 
-    planes: Any
-    row: Any
+
+def _cross_factors(kernel: Array) -> tuple[Array, Array]:
+    column, row, pivot = _cross(kernel)
+    return column / pivot, row
 
 
-def _parts_with_one_fill(across: Array, leading: tuple[int, ...], windows: SeparableWindows, fill: Array) -> list[Part]:
-    zero = not fill.any() and bool(np.isfinite(across).all())
-    if windows.modes[0] != "constant" or zero or across.size == across.shape[-1]:
-        return [Part((...,), (0,) * len(leading))]
-    return [Part(place, place) for place in np.ndindex(*leading)]
+def _whole_factors(kernel: Array) -> tuple[Array, Array]:
+    """Return whole numbers: where the rank is 1, every row is a multiple of the pivot's divided by what it shares."""
+    column, row, pivot = _cross(kernel)
+    if pivot == 0:
+        return column, row
+    shared = np.gcd.reduce(row, axis=None)
+    return column // (pivot // shared), row // shared
 
 
 def _loop_dtype(own: Dtype, dtype: DTypeLike | None, name: str) -> Dtype:

@@ -60,6 +60,7 @@ has_rank_network = _module.has_rank_network
 rank_network = _module.rank_network
 box_blur = _module.box_blur
 correlate = _module.correlate
+correlate_separable = _module.correlate_separable
 max_pool = _module.max_pool
 max_pool_backward = _module.max_pool_backward
 max_unpool = _module.max_unpool
