@@ -71,10 +71,10 @@ public:
 
     void run(int workers) const {
         const index lines = kernel_.across ? 1 : 0;
-        const std::size_t bytes =
-            Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(blocks_.first().taps()) +
-            Scratch::bytes<Result>(sums_rows() * sums_pitch_) + Scratch::bytes<Work>(lines * line_loader_.size()) +
-            Scratch::bytes<Work>(lines * line_blocks_.first().taps());
+        const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(blocks_.first().taps()) +
+                                  Scratch::bytes<Result>(sums_rows() * sums_pitch_) +
+                                  Scratch::bytes<Work>(lines * line_loader_.size()) +
+                                  Scratch::bytes<Work>(lines * line_blocks_.first().taps());
         const MutableStack& out = planes_.out;
         const TileGrid grid(out.planes(), out.first.rows, out.first.columns, shape_, cost_,
                             planes_.image.interleaved());
@@ -90,13 +90,12 @@ private:
     static constexpr int vectors_of_row = 4;
     static constexpr int vectors_of_square = 2;
 
-    // Square windows of a constant size are for types that are multiplied and added at full speed.
-    static constexpr bool has_squares = std::is_same_v<Work, float> || sizeof(Work) == 2;
+    // Square windows of a constant size are for the type that most images and integer sums are computed in.
+    static constexpr bool has_squares = std::is_same_v<Work, float>;
     static constexpr index largest_square = 7;
     static constexpr index most_columns = 2048;  // of a tile
     static constexpr index square_pitch = most_columns + largest_square * most_channels + row_slack + 32;
 
-    
     ReadRun<Work> reader() const { return row_reader<AsNumber, Work>(planes_.image.element); }
 
     static Fill<Work> read_weight(const std::byte* element) {
@@ -291,7 +290,7 @@ private:
     __attribute__((noinline)) void sum_square(const Work* first, const Work* weights, index columns,
                                               const detail::ResultRows<Result>& results) const {
         constexpr bool in_registers = K * K <= 25 && vector_bytes == 64;  // the weights
-        Work own[K * K];  // a copy that no store can change
+        Work own[K * K];                                                  // a copy that no store can change
         std::copy_n(weights, K * K, own);
         const Work* starts[K];
         detail::repeat<K>([&](auto column) { starts[column] = first + offsets_[column]; });
@@ -370,6 +369,9 @@ void run(const WidePlanes& planes, const Kernel& kernel, const std::byte* fill, 
     }
     const double sum = largest_sum(kernel.down) * (kernel.across ? largest_sum(*kernel.across) : 1);
     const double largest = sum * largest_magnitude(planes.image.element.dtype);
+    if (kernel.across && largest < 0x1p15) {  // otherwise multiply-adds of floats are as fast
+        return with.template operator()<std::uint16_t, std::int16_t, std::int32_t>();
+    }
     if (largest <= 0x1p24) {
         return with.template operator()<float, std::int32_t, std::int32_t>();
     }
@@ -384,12 +386,13 @@ bool channels_share(const Kernel& kernel) {
     return shared(kernel.down) && (!kernel.across || shared(*kernel.across));
 }
 
-void run(const ConstStack& image, Kernel kernel, const MutableStack& out, const Window2D& window,
-         const std::byte* fill, int workers) {
+void run(const ConstStack& image, Kernel kernel, const MutableStack& out, const Window2D& window, const std::byte* fill,
+         int workers) {
     const Dtype dtype = kernel.down.element.dtype;
     require(!kernel.down.element.swapped, "correlate: the kernel is in native byte order");
     require(detail::visit_weights(dtype, [](auto) {}), "correlate: the kernel is int32, int64, float32 or float64");
-    const WidePlanes planes = channels_share(kernel) ? wide_planes(image, out, window) : WidePlanes{image, out, window, 1};
+    const WidePlanes planes =
+        channels_share(kernel) ? wide_planes(image, out, window) : WidePlanes{image, out, window, 1};
     if (planes.channels > 1) {
         kernel.down.leading.pop_back();
         if (kernel.across) {

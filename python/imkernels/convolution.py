@@ -132,8 +132,8 @@ def correlate(
     * sum(|kernel| * |image|)`` of the exact one, and whole numbers below 2**24 come out exact.
 
     A kernel has rank 1 if the column and the row that cross at its weight of largest magnitude, the column divided by
-    that weight, have an outer product that differs from no weight by more than one unit in the last place; if all
-    weights are whole numbers, only if it is the outer product of whole numbers. Sums of whole numbers are the same by
+    that weight, have an outer product within ``3 * eps`` of each weight, as rounded outer products do; if all weights
+    are whole numbers, only if it is an outer product of whole numbers. Sums of whole numbers are the same by
     every method, others agree within the bound unless a sum along a row overflows or underflows.
 
     Examples
@@ -216,8 +216,8 @@ def convolve(
     `scipy.ndimage.convolve`, which turns the anchor round as well.
 
     A kernel has rank 1 if the column and the row that cross at its weight of largest magnitude, the column divided by
-    that weight, have an outer product that differs from no weight by more than one unit in the last place; if all
-    weights are whole numbers, only if it is the outer product of whole numbers. Sums of whole numbers are the same by
+    that weight, have an outer product within ``3 * eps`` of each weight, as rounded outer products do; if all weights
+    are whole numbers, only if it is an outer product of whole numbers. Sums of whole numbers are the same by
     every method, others agree within the bound of `correlate` unless a sum along a row overflows or underflows.
 
     Examples
@@ -397,19 +397,22 @@ def _correlate(
     threads = resolve_workers(wanted.workers)
     leading = _broadcast(pixels, weights, names="image and kernel")
     weights = converted(weights, working)
-    separate = method == "separable" or (method == "auto" and separable_is_faster(weights))
-    factors = rank_one_factors(weights) if separate else None
+    separate = method == "separable" or (method == "auto" and _separable_is_faster(weights))
+    factors = _rank_one_factors(weights) if separate else None
     if method == "separable" and factors is None:
         raise ValueError(
             "method 'separable' needs a kernel that is the outer product of a column and a row, of whole numbers "
             f"if the kernel is, got a kernel of shape {weights.shape} that is none"
         )
     kernels = [np.broadcast_to(part, leading + part.shape[-2:]) for part in factors or (weights,)]
-    run = _core.correlate if factors is None else _core.correlate_separable
 
     def compute(target: Array) -> None:
         stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
-        run(stack, *kernels, windows_last(target, places), window, fill, threads)
+        goal = windows_last(target, places)
+        if factors is None:
+            _core.correlate(stack, kernels[0], goal, window, fill, threads)
+        else:
+            _core.correlate_separable(stack, kernels[0], kernels[1], goal, window, fill, threads)
 
     result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
     shape = result_shape(leading, extents, places)
@@ -417,13 +420,13 @@ def _correlate(
     return deliver(compute, Delivery(shape, loop, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
 
 
-def separable_is_faster(weights: Array) -> bool:
+def _separable_is_faster(weights: Array) -> bool:
     """Return whether a row and a column take less time than the kernel itself, if it has rank 1 (Zen 5)."""
     height, width = weights.shape[-2:]
-    return bool(min(height, width) > 1 and height * width >= 49)
+    return bool(2 * height * width >= 7 * (height + width))
 
 
-def rank_one_factors(weights: Array) -> tuple[Array, Array] | None:
+def _rank_one_factors(weights: Array) -> tuple[Array, Array] | None:
     """Return columns (..., K, 1) and rows (..., 1, L) whose products are the kernels, or None if one has none.
 
     Parameters
@@ -442,7 +445,8 @@ def rank_one_factors(weights: Array) -> tuple[Array, Array] | None:
         product = column * row
         if exact and not (product == kernel).all():
             return None
-        if not exact and not (np.abs(product - kernel) <= np.spacing(np.abs(kernel))).all():
+        # The three weights that a product is made of, the quotient and the weight itself are rounded: 5 * eps / 2.
+        if not exact and not (np.abs(product - kernel) <= 3 * np.finfo(kernel.dtype).eps * np.abs(kernel)).all():
             return None
         columns[number], rows[number] = column, row
     leading = weights.shape[:-2]

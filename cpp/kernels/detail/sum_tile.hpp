@@ -1,8 +1,8 @@
 // Register tiles of weighted sums: a few rows of outputs by a few vectors.
 //
 // A vector of pixels is loaded once for all sums of the tile that it is a tap of, and a weight once for all vectors, so
-// that multiply-adds and not loads are what there is most of. Every sum adds up its taps in row-major order: its bits do
-// not depend on the tile that it was computed in.
+// that multiply-adds and not loads are what there is most of. Every sum adds up its taps in row-major order: its bits
+// do not depend on the tile that it was computed in.
 #pragma once
 
 #include <algorithm>
@@ -55,13 +55,12 @@ IMKERNELS_INLINE void add_taps(const Work* first, const Taps& taps, const Work* 
     for (index row = rows - 1; row < taps.rows; ++row) {
         add_row.template operator()<0, rows>(row);
     }
-    repeat<rows - 1>([&](auto row) IMKERNELS_INLINE_LAMBDA {
-        add_row.template operator()<row + 1, rows>(taps.rows + row);
-    });
+    repeat<rows - 1>([&](auto row)
+                         IMKERNELS_INLINE_LAMBDA { add_row.template operator()<row + 1, rows>(taps.rows + row); });
 }
 
-/// The same for square windows of a constant size that begin `step` rows apart, in a buffer of constant pitch; `columns`
-/// are where the columns of taps begin.
+/// The same for square windows of a constant size that begin `step` rows apart, in a buffer of constant pitch;
+/// `columns` are where the columns of taps begin.
 template <int K, int step, index pitch, class Work, int rows, int vectors>
 IMKERNELS_INLINE void add_square(const Work* const (&columns)[K], const Work* weights,
                                  SumTile<Work, rows, vectors>& tile) {
