@@ -68,6 +68,14 @@ def right_arguments(function):
             **common,
             "fill": image_of("i4", (1, 1)),
         },
+        "correlate_separable": {
+            "image": image_of(),
+            "column": image_of("i4", (2, 3, 1)),
+            "row": image_of("i4", (2, 1, 3)),
+            "out": result_of("i4"),
+            **common,
+            "fill": image_of("i4", (1, 1)),
+        },
         "max_pool": {
             "image": image_of(),
             "values": result_of(),
@@ -122,6 +130,7 @@ ARRAYS = {
     "sliding_filter": (["image"], ["out"]),
     "box_blur": (["image"], ["out"]),
     "correlate": (["image", "kernel"], ["out"]),
+    "correlate_separable": (["image", "column", "row"], ["out"]),
     "max_pool": (["image"], ["values", "argmax"]),
     "max_pool_backward": (["grad", "argmax"], ["out"]),
     "max_unpool": (["values", "argmax"], ["out"]),
@@ -143,7 +152,7 @@ ORDER_FILTERS = [
     "histogram_filter",
     "sliding_filter",
 ]
-FILLED = [*ORDER_FILTERS, "box_blur", "correlate"]
+FILLED = [*ORDER_FILTERS, "box_blur", "correlate", "correlate_separable"]
 AVERAGES = ["avg_pool", "avg_pool_backward"]
 SCATTERS = ["max_pool_backward", "max_unpool"]
 OPTIONAL = {("max_pool", "argmax"), ("adaptive_max_pool", "argmax")}
@@ -221,6 +230,10 @@ def test_read_only_results(function, name):
         ("correlate", {"kernel": image_of("u8", (2, 3, 3)), "fill": image_of("u8", (1, 1))}),
         ("correlate", {"kernel": image_of(">i4", (2, 3, 3))}),
         ("correlate", {"kernel": image_of("f4", (2, 3, 3)), "fill": image_of("f4", (1, 1)), "image": image_of("f8")}),
+        ("correlate_separable", {"out": result_of("?")}),
+        ("correlate_separable", {"image": image_of("i8")}),
+        ("correlate_separable", {"column": image_of("i8", (2, 3, 1))}),
+        ("correlate_separable", {"row": image_of(">i4", (2, 1, 3))}),
         ("max_pool", {"values": result_of("i1")}),
         ("max_pool", {"argmax": result_of("i4")}),
         ("max_pool", {"argmax": result_of("u8")}),
@@ -326,6 +339,10 @@ def test_pairs_of_types_without_a_loop(function, changes):
         ("correlate", {"kernel": image_of("i4", (2, 3, 2))}),
         ("correlate", {"kernel": image_of("i4", (2, 4, 3))}),
         ("correlate", {"kernel": image_of("i4", (2, 0, 0))}),
+        ("correlate_separable", {"column": image_of("i4", (2, 1, 3))}),
+        ("correlate_separable", {"column": image_of("i4", (2, 2, 1))}),
+        ("correlate_separable", {"row": image_of("i4", (2, 1, 2))}),
+        ("correlate_separable", {"row": image_of("i4", (2, 3, 1))}),
     ],
 )
 def test_extents_that_do_not_fit_together(function, changes):
@@ -351,7 +368,7 @@ def test_fills(function):
         assert refused(function, ValueError, fill=fill), fill
     for fill in (None, 0, 0.0, [[0]]):
         assert refused(function, TypeError, fill=fill)
-    if function == "correlate":
+    if function.startswith("correlate"):
         return
     assert refused(function, ValueError, image=image_of(swapped), out=result_of("i4"), fill=image_of(swapped, (1, 1)))
 
@@ -393,7 +410,7 @@ def test_any_number_of_workers_is_survived(function, workers):
         np.testing.assert_array_equal(arguments[name], serial[name])
 
 
-@pytest.mark.parametrize("function", [*FILLED[:-1], *AVERAGES])
+@pytest.mark.parametrize("function", [*FILLED[:-2], *AVERAGES])
 def test_functions_without_dilation(function):
     assert refused(function, ValueError, window=window(dilation=(2, 1)))
     assert refused(function, ValueError, window=window(dilation=(1, 2)))
@@ -539,7 +556,7 @@ def test_nothing_to_do(function, shape):
     for name, array in list(arguments.items()):
         if (function, name) not in ALL_ARRAYS or (array.shape[-2:] == (3, 3) and array.ndim == 4):
             continue  # weights have no batch
-        fixed = name == "kernel" or (function in SCATTERS and name == "out")
+        fixed = name in ("kernel", "column", "row") or (function in SCATTERS and name == "out")
         extents = array.shape[1:] if fixed else (*array.shape[1:-2], *shape[1:])
         arguments[name] = np.full(leading + extents, SENTINEL, array.dtype)
     getattr(_core, function)(**arguments)
@@ -563,10 +580,10 @@ def test_results_far_outside_of_the_image(function, mode, before):
     arguments["image"] = np.full((2, 3, 2), 5, arguments["image"].dtype)
     arguments["fill"] = np.full((1, 1), 5, arguments["fill"].dtype)
     arguments["window"] = window(before=before, stride=(LARGEST, 3), mode=(mode, mode))
-    if function == "correlate":
-        arguments["kernel"] = np.ones((2, 3, 3), np.int32)
+    for name in ARRAYS[function][0][1:]:
+        arguments[name] = np.ones_like(arguments[name])
     getattr(_core, function)(**arguments)
-    assert (arguments["out"] == (45 if function == "correlate" else 5)).all()
+    assert (arguments["out"] == (45 if function.startswith("correlate") else 5)).all()
 
 
 @pytest.mark.parametrize("function", [*ORDER_FILTERS, "box_blur", "convert"])
