@@ -180,9 +180,7 @@ private:
         copy_weights(kernel_.down.plane(tile.plane), block, buffers.weights);
         const TileLoader<Work> loader =
             loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation);
-        const bool shares = square_ > 0 || (window_.rows.stride == 1 && block.rows > 1);
-        const index rows = !shares ? 1 : block.rows < together ? 2 : together;
-        const index at_once = square_ > 0 ? together : rows;
+        const index at_once = rows_at_once(block);
         const index apart = window_.rows.stride == 1 ? window_.rows.dilation : 1;
         index loaded = 0;
         const auto compute = [&](index y, index count) {
@@ -205,6 +203,17 @@ private:
                 }
             }
         }
+    }
+
+    /// Outputs of a column that are computed together, by the rows of taps that they have in common.
+    index rows_at_once(const WindowBlocks::Block& block) const {
+        if (square_ > 0) {
+            return together;
+        }
+        if (window_.rows.stride > 1 || block.rows == 1) {
+            return 1;
+        }
+        return block.rows < together ? 2 : together;
     }
 
     /// Brings row `y` of the buffer.
