@@ -15,6 +15,8 @@
 #include <type_traits>
 
 #include "core/check.hpp"
+#include "kernels/float_box.hpp"
+#include "kernels/integer_box.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
@@ -111,8 +113,9 @@ struct PlainSum {
 template <class Sum, class Finish>
 class BoxBlur {
 public:
+    /// With `mend`, only results that are no finite numbers are computed, and put in the place of those.
     BoxBlur(const ConstStack& image, const MutableStack& out, const Window2D& window, const std::byte* fill,
-            Finish finish)
+            Finish finish, bool mend)
         : image_(image),
           out_(out),
           window_(window),
@@ -120,7 +123,8 @@ public:
           shape_(choose_shape(out.first.rows, out.first.columns, window)),
           loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsNumber, Sum>(image.element),
                   read_fill<AsNumber, Sum>(image.element.dtype, fill)),
-          write_(row_writer<FromNumber, Result>(out.element)) {
+          write_(row_writer<FromNumber, Result>(out.element)),
+          read_back_(mend ? row_reader<AsNumber, Result>(out.element) : nullptr) {
         require(write_ != nullptr, "box_blur: no loop for this element type of the result");
     }
 
@@ -182,6 +186,9 @@ private:
     index sums_size() const { return shape_.rows * shape_.columns; }
 
     void blur(const Tile& tile, Scratch scratch) const {
+        if (read_back_ != nullptr && is_finite(tile, scratch)) {
+            return;
+        }
         const Buffers buffers{scratch.take<Sum>(loader_.pitch()), scratch.take<Sum>(loader_.pitch()),
                               scratch.take<Sum>(rows_size())};
         Sum* sums = scratch.take<Sum>(sums_size());
@@ -199,7 +206,34 @@ private:
             for (index x = 0; x < tile.columns; ++x) {
                 results[x] = result(sums, scaled_sums, y * tile.columns + x);
             }
-            write_(results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
+            if (read_back_ == nullptr) {
+                write_(results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
+            } else {
+                mend_row(results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
+            }
+        }
+    }
+
+    /// Whether all results of a tile are finite as they stand.
+    bool is_finite(const Tile& tile, Scratch scratch) const {
+        Result* const results = scratch.take<Result>(shape_.columns);
+        const MutablePlane target = out_.plane(tile.plane);
+        for (index y = 0; y < tile.rows; ++y) {
+            read_back_(target.at(tile.row + y, tile.column), target.column_stride, tile.columns, results);
+            if (!all_finite(results, tile.columns)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    void mend_row(const Result* results, index count, std::byte* target, index stride) const {
+        for (index x = 0; x < count; ++x) {
+            Result standing;
+            read_back_(target + x * stride, 0, 1, &standing);
+            if (!all_finite(&standing, 1)) {
+                write_(results + x, 1, target + x * stride, stride);
+            }
         }
     }
 
@@ -243,8 +277,9 @@ private:
         }
     }
 
-    static bool all_finite(const Sum* sums, index count) {
-        return std::all_of(sums, sums + count, [](Sum sum) { return std::isfinite(static_cast<double>(sum)); });
+    template <class Number>
+    static bool all_finite(const Number* numbers, index count) {
+        return std::all_of(numbers, numbers + count, [](Number number) { return std::isfinite(static_cast<double>(number)); });
     }
 
     Result result(const Sum* sums, const Sum* scaled_sums, index i) const {
@@ -264,6 +299,7 @@ private:
     TileShape shape_;
     TileLoader<Sum> loader_;
     WriteRun<Result> write_;
+    ReadRun<Result> read_back_;  // to mend
 };
 
 /// Bits that the sum of `count` integers of `size` bytes needs, the sign included.
@@ -278,10 +314,17 @@ int sum_bits(std::size_t size, index count) {
 
 void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
               const std::byte* fill, int workers) {
+    if (normalize && has_integer_box(image, out, window)) {
+        return integer_box(image, out, window, fill, workers);
+    }
+    const bool mend = normalize && has_float_box(image, out, window);
+    if (mend && !float_box(image, out, window, fill, workers)) {
+        return;
+    }
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
         const auto run = [&]<class Sum>(std::type_identity<Sum>, auto finish) {
-            BoxBlur<Sum, decltype(finish)>(image, out, window, fill, finish).run(workers);
+            BoxBlur<Sum, decltype(finish)>(image, out, window, fill, finish, mend).run(workers);
         };
         const index taps = window.taps();
         const MeanInDouble<std::is_same_v<Pixel, double>> mean_in_double{static_cast<double>(taps)};

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "core/index.hpp"
 
@@ -65,6 +66,32 @@ IMKERNELS_INLINE Vector loaded(Vector lanes) {
     asm("" : "+v"(lanes));  // NOLINT(hicpp-no-assembler,portability-no-assembler): no instruction
 #endif
     return lanes;
+}
+
+namespace detail {
+template <index by, class T, std::size_t... lane>
+IMKERNELS_INLINE Lanes<T> moved_up(Lanes<T> lanes, std::index_sequence<lane...>) {
+    constexpr index count = lane_count<T>;
+    return __builtin_shufflevector(Lanes<T>{}, lanes, (index{lane} < by ? 0 : count + index{lane} - by)...);
+}
+
+template <index first, index count, class T, std::size_t... lane>
+IMKERNELS_INLINE Lanes<T> repeated(Lanes<T> lanes, std::index_sequence<lane...>) {
+    return __builtin_shufflevector(lanes, lanes, (first + index{lane} % count)...);
+}
+}  // namespace detail
+
+/// Every lane `by` lanes further up; zeros below.
+template <class T, index by>
+IMKERNELS_INLINE Lanes<T> moved_up(Lanes<T> lanes) {
+    return detail::moved_up<by, T>(lanes, std::make_index_sequence<static_cast<std::size_t>(lane_count<T>)>());
+}
+
+/// The `count` lanes from `first` on, over and over.
+template <class T, index first, index count>
+IMKERNELS_INLINE Lanes<T> repeated(Lanes<T> lanes) {
+    return detail::repeated<first, count, T>(lanes,
+                                             std::make_index_sequence<static_cast<std::size_t>(lane_count<T>)>());
 }
 
 inline constexpr index cache_line = 64;

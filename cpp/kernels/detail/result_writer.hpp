@@ -9,17 +9,21 @@
 
 namespace imkernels::detail {
 
-/// Writes order-preserving keys. An output that is large and whose rows are contiguous is not read into the cache
+/// Writes order-preserving keys, or numbers. An output that is large and whose rows are contiguous is not read into the cache
 /// before it is overwritten: that is a third of the traffic of a filter that does little else.
-template <class Key>
+template <class Key, class Policy = FromOrderKey>
 class ResultWriter {
 public:
     explicit ResultWriter(const MutableStack& out)
-        : write_(row_writer<FromOrderKey, Key>(out.element)), keys_(has_rows_of<Key>(out) || has_rows_of<Bool>(out)) {
+        : write_(row_writer<Policy, Key>(out.element)), keys_(has_rows_of<Key>(out) || has_rows_of<Bool>(out)) {
         constexpr index large = index{16} << 20;  // bytes: with its input more than stays in the last cache
         streams_ = out.planes() * out.first.rows * out.first.columns * item_size >= large &&
-                   out.first.column_stride == item_size && !out.element.swapped;
+                   out.first.column_stride == item_size && !out.element.swapped &&
+                   (keys_ || std::is_same_v<Policy, FromOrderKey>);
     }
+
+    /// Whether there is a way from results to the output's elements.
+    bool writes() const { return write_ != nullptr; }
 
     /// Whether results are computed where they shall lie, and need not be written.
     bool in_place() const { return keys_ && !streams_; }

@@ -1,0 +1,322 @@
+// Box blur of integers of up to 32 bits: sums of columns, moved down the image by adding a row and subtracting one;
+// along a row the sums of windows move on in the same way. Integers are exact whatever is subtracted, so the cost per
+// pixel does not depend on the window.
+//
+// Along a row, sum x is the running sum of the differences columns[x + K] - columns[x]. A vector of them is
+// added up within itself by doubling, and the end of the one before is added to all. Small windows of 8-bit pixels,
+// whose sums fit 16 bits, are sooner added up in a tree (detail/tree_sums.hpp).
+//
+// Means are products. With 16 bits: floor(t / n) = t * m >> (16 + k) for every t up to the largest, where
+// m = ceil(2^(16 + k) / n), if t * (m * n - 2^(16 + k)) < 2^(16 + k) (Granlund and Montgomery, PLDI 1994; checked for
+// each window). Otherwise in floating point, exactly rounded: the error of s * (1 / n) is below s / n * 2^(1 - p), with
+// p bits in the significand, and a mean that is not a tie is at least 1 / (2 n) away from one. So the product rounds as
+// the mean does while s < 2^(p - 2). Ties, of even n, are told by the exact remainder.
+#include "kernels/integer_box.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "kernels/detail/result_writer.hpp"
+#include "kernels/detail/tree_sums.hpp"
+#include "kernels/detail/window_rows.hpp"
+#include "simd/lanes.hpp"
+
+namespace imkernels {
+
+namespace {
+// What becomes of a sum.
+
+/// The mean of at most 256 unsigned 8-bit pixels, whose sum has 16 bits.
+template <bool even>
+struct ShortMean {
+    std::uint16_t count, half, factor, shift;
+
+    explicit ShortMean(index taps)
+        : count(static_cast<std::uint16_t>(taps)),
+          half(static_cast<std::uint16_t>(taps / 2)),
+          factor(static_cast<std::uint16_t>(factor_of(taps))),
+          shift(static_cast<std::uint16_t>(shift_of(taps))) {}
+
+    static bool is_exact(index taps) {
+        const index excess = factor_of(taps) * taps - (index{1} << (16 + shift_of(taps)));
+        return taps > 1 && taps <= 256 && (255 * taps + taps / 2) * excess < index{1} << (16 + shift_of(taps));
+    }
+
+    /// 2^shift is the largest power of two below `taps`, so that the factor has 16 bits.
+    static int shift_of(index taps) { return std::bit_width(static_cast<std::uint32_t>(taps - 1) / 2); }
+    static index factor_of(index taps) { return ((index{1} << (16 + shift_of(taps))) + taps - 1) / taps; }
+
+    std::uint8_t operator()(std::uint16_t sum) const {
+        const std::uint16_t raised = static_cast<std::uint16_t>(sum + half);
+        std::uint16_t mean = static_cast<std::uint16_t>((static_cast<std::uint32_t>(raised) * factor) >> 16);
+        mean = static_cast<std::uint16_t>(mean >> shift);
+        if constexpr (even) {  // a tie was rounded up
+            const std::uint16_t product = static_cast<std::uint16_t>(mean * count);
+            mean = static_cast<std::uint16_t>(mean - (product == raised ? mean & 1 : 0));
+        }
+        return static_cast<std::uint8_t>(mean);
+    }
+};
+
+/// The mean of integers by the reciprocal of their count.
+template <class Float, class Pixel, bool even>
+struct ReciprocalMean {
+    using Bits = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
+    static constexpr int digits = std::numeric_limits<Float>::digits;
+    // Added to a number, it leaves that rounded to the nearest integer in the lowest bits.
+    static constexpr Float integers_only = static_cast<Float>(Bits{3} << (digits - 2));
+
+    Float count, reciprocal;
+
+    explicit ReciprocalMean(index taps)
+        : count(static_cast<Float>(taps)), reciprocal(static_cast<Float>(1) / static_cast<Float>(taps)) {}
+
+    static bool is_exact(double largest_sum) { return largest_sum < std::ldexp(1.0, digits - 2); }
+
+    template <class Sum>
+    Pixel operator()(Sum sum) const {
+        const Float value = static_cast<Float>(sum);
+        const Float rounded = value * reciprocal + integers_only;
+        Bits bits = std::bit_cast<Bits>(rounded);
+        if constexpr (even) {
+            const Float rest = value - (rounded - integers_only) * count;
+            const bool wrong = std::fabs(rest) * 2 == count && (bits & 1) != 0;
+            bits += wrong ? (rest > 0 ? Bits{1} : ~Bits{0}) : Bits{0};
+        }
+        return static_cast<Pixel>(bits);
+    }
+};
+
+template <class Pixel, class Column>
+void add_row(const Pixel* __restrict row, index count, Column* __restrict columns) {
+    for (index x = 0; x < count; ++x) {
+        columns[x] = static_cast<Column>(columns[x] + static_cast<Column>(row[x]));
+    }
+}
+
+template <class Pixel, class Column>
+void replace_row(const Pixel* __restrict enters, const Pixel* __restrict leaves, index count,
+                 Column* __restrict columns) {
+    for (index x = 0; x < count; ++x) {
+        columns[x] = static_cast<Column>(columns[x] + static_cast<Column>(enters[x]) - static_cast<Column>(leaves[x]));
+    }
+}
+
+/// steps[x] = columns[x] - columns[x - reach], where those before the first are 0.
+template <class Column, class Sum>
+void differences(const Column* __restrict columns, index count, index reach, Sum* __restrict steps) {
+    const index first = std::min(reach, count);
+    for (index x = 0; x < first; ++x) {
+        steps[x] = static_cast<Sum>(columns[x]);
+    }
+    for (index x = first; x < count; ++x) {
+        steps[x] = static_cast<Sum>(columns[x]) - static_cast<Sum>(columns[x - reach]);
+    }
+}
+
+/// sums[x] += sums[x - apart], from the front on; and behind `count`.
+template <index apart, class Sum>
+void add_up(Sum* sums, index count) {
+    constexpr index lanes = lane_count<Sum>;
+    constexpr index step = lanes / apart * apart;
+    Lanes<Sum> before{};
+    Lanes<Sum> next = load_lanes(sums);
+    for (index x = 0; x < count; x += step) {
+        Lanes<Sum> sum = next;
+        next = load_lanes(sums + x + step);  // before some of them are stored to
+        [&]<std::size_t... doubling>(std::index_sequence<doubling...>) IMKERNELS_INLINE_LAMBDA {
+            ((apart << doubling < lanes ? sum += moved_up<Sum, std::min(apart << doubling, lanes)>(sum) : sum), ...);
+        }(std::make_index_sequence<4>());
+        store_lanes(sums + x, sum + before);
+        before += repeated<Sum, step - apart, apart>(sum);
+    }
+}
+
+template <class Sum, class Finish, class Pixel>
+void finish_row(const Sum* __restrict sums, index count, Finish finish, Pixel* __restrict results) {
+    using Signed = std::make_signed_t<Sum>;
+    using Number = std::conditional_t<std::is_signed_v<Pixel> || sizeof(Pixel) < sizeof(Sum), Signed, Sum>;
+    for (index x = 0; x < count; ++x) {
+        results[x] = finish(static_cast<Number>(sums[x]));
+    }
+}
+
+/// What the sums of 8-, 16- and 32-bit pixels are computed in, modulo its size.
+template <class Pixel>
+using ColumnOf = std::conditional_t<sizeof(Pixel) == 1, std::conditional_t<std::is_signed_v<Pixel>, std::int16_t, std::uint16_t>,
+                                    std::conditional_t<sizeof(Pixel) == 2, std::uint32_t, std::uint64_t>>;
+template <class Pixel>
+using SumOf = std::conditional_t<sizeof(Pixel) <= 2, std::uint32_t, std::uint64_t>;
+
+template <class Pixel>
+class IntegerBox {
+public:
+    IntegerBox(const WidePlanes& planes, const std::byte* fill)
+        : out_(planes.out),
+          window_(planes.window),
+          channels_(planes.channels),
+          taps_(window_.taps()),
+          shape_(choose_shape(out_.first.rows, out_.first.columns, window_, channels_)),
+          rows_(planes, shape_.columns, fill),
+          interleaved_(planes.image.interleaved()),
+          short_(std::is_same_v<Pixel, std::uint8_t> && window_.columns.size <= SumPlan::largest &&
+                 ShortMean<false>::is_exact(taps_)),
+          along_(short_ ? window_.columns.size : 1, window_.columns.dilation),
+          write_(out_) {}
+
+    void run(int workers) const {
+        const index pitch = rows_.pitch();
+        const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) + 3 * Scratch::bytes<Pixel>(pitch) +
+                                  Scratch::bytes<Column>(pitch) + Scratch::bytes<Column>(along_.room(pitch)) +
+                                  Scratch::bytes<Sum>(pitch);
+        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, 0.1 * sizeof(Pixel),
+                            interleaved_);
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
+            blur(tile, scratch);
+            write_.finish();
+        });
+    }
+
+private:
+    using SumPlan = detail::SumPlan;
+    using Column = ColumnOf<Pixel>;
+    using Sum = SumOf<Pixel>;
+
+    static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
+        const index wide = std::max<index>(4096, 4 * window.columns.reach() / window.columns.step());
+        const index tall = std::max<index>(128, 8 * window.rows.size / window.rows.step());
+        return {std::clamp<index>(rows, 1, tall), std::clamp<index>(columns, 1, wide) / channels * channels};
+    }
+
+    void blur(const Tile& tile, Scratch scratch) const {
+        const index pitch = rows_.pitch();
+        const detail::TileColumns columns = rows_.columns(tile, scratch);
+        auto* const enters = scratch.take<Pixel>(pitch);
+        auto* const leaves = scratch.take<Pixel>(pitch);
+        auto* const buffer = scratch.take<Pixel>(pitch);
+        auto* const sums = scratch.take<Column>(pitch);
+        auto* const room = scratch.take<Column>(along_.room(pitch));
+        auto* const line = scratch.take<Sum>(pitch);
+        const index size = window_.rows.size;
+        const index step = window_.rows.step();
+        const index covered = window_.columns.cover(tile.columns);
+        const bool in_place = write_.in_place() && rows_.output_step() == 1;
+        std::fill_n(sums, covered, Column{0});
+        for (index y = 0; y < size - step; ++y) {
+            add_row(rows_.row(tile, columns, y, enters), columns.inside, sums + columns.before);
+        }
+        for (index y = 0; y < tile.rows; ++y) {
+            for (index row = (y - 1) * step + size; row < y * step + size; ++row) {
+                const Pixel* const pixels = rows_.row(tile, columns, row, enters);
+                if (row < size) {
+                    add_row(pixels, columns.inside, sums + columns.before);
+                } else {
+                    replace_row(pixels, rows_.row(tile, columns, row - size, leaves), columns.inside,
+                                sums + columns.before);
+                }
+            }
+            rows_.complete(columns, sums);
+            const MutablePlane target = out_.plane(tile.plane);
+            auto* const to = target.at(tile.row + y, tile.column);
+            Pixel* const results = in_place ? reinterpret_cast<Pixel*>(to) : buffer;
+            means(sums, covered, room, line, results);
+            if (!in_place) {
+                pick(results, tile.columns);
+                write_(results, tile.columns, to, target.column_stride);
+            }
+        }
+    }
+
+    /// The means of all windows in a row of sums of columns.
+    void means(const Column* sums, index covered, Column* room, Sum* line, Pixel* results) const {
+        const index reach = window_.columns.reach();
+        const index count = covered - reach + 1;
+        const bool even = taps_ % 2 == 0;
+        if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
+            if (short_) {
+                return even ? along_(sums, count, room, rows_.pitch(), ShortMean<true>(taps_), results)
+                            : along_(sums, count, room, rows_.pitch(), ShortMean<false>(taps_), results);
+            }
+        }
+        differences(sums, covered, window_.columns.size * channels_, line);
+        switch (channels_) {
+            case 1: add_up<1>(line, covered); break;
+            case 2: add_up<2>(line, covered); break;
+            case 3: add_up<3>(line, covered); break;
+            default: add_up<4>(line, covered); break;
+        }
+        const Sum* const first = line + reach - 1;
+        if constexpr (sizeof(Pixel) <= 2) {
+            if (ReciprocalMean<float, Pixel, false>::is_exact(largest_sum<Pixel>(taps_))) {
+                return even ? finish_row(first, count, ReciprocalMean<float, Pixel, true>(taps_), results)
+                            : finish_row(first, count, ReciprocalMean<float, Pixel, false>(taps_), results);
+            }
+        }
+        return even ? finish_row(first, count, ReciprocalMean<double, Pixel, true>(taps_), results)
+                    : finish_row(first, count, ReciprocalMean<double, Pixel, false>(taps_), results);
+    }
+
+    /// Keeps the results of the columns that are asked for.
+    void pick(Pixel* results, index count) const {
+        const index step = rows_.output_step();
+        for (index x = 1; x < count && step > 1; ++x) {
+            results[x] = results[x * step];
+        }
+    }
+
+public:
+    template <class Number>
+    static double largest_sum(index taps) {
+        return static_cast<double>(taps) * std::ldexp(1.0, std::numeric_limits<Number>::digits);
+    }
+
+private:
+    const MutableStack& out_;
+    Window2D window_;
+    index channels_;
+    index taps_;
+    TileShape shape_;
+    detail::WindowRows<Pixel> rows_;
+    index interleaved_;
+    bool short_;  // sums fit 16 bits
+    detail::SumAlong<Column> along_;
+    detail::ResultWriter<Pixel, FromNumber> write_;
+};
+
+constexpr index most_channels_here = 4;
+}  // namespace
+
+bool has_integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window) {
+    if (out.element.dtype >= Dtype::float16) {
+        return false;
+    }
+    return visit_dtype(image.element.dtype, [&](auto tag) {
+        using Pixel = typename decltype(tag)::type;
+        if constexpr (std::is_integral_v<Pixel> && sizeof(Pixel) < 8) {
+            const double sum = IntegerBox<Pixel>::template largest_sum<Pixel>(window.taps());
+            constexpr double most = sizeof(Pixel) <= 2 ? 0x1p31 : 0x1p50;
+            return sum <= most && window.rows.size <= (sizeof(Pixel) == 1 ? 256 : 65536);
+        } else {
+            return false;
+        }
+    });
+}
+
+void integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window, const std::byte* fill,
+                 int workers) {
+    WidePlanes planes = wide_planes(image, out, window);
+    if (planes.channels > most_channels_here) {
+        planes = {image, out, window, 1};
+    }
+    visit_dtype(image.element.dtype, [&](auto tag) {
+        using Pixel = typename decltype(tag)::type;
+        if constexpr (std::is_integral_v<Pixel> && sizeof(Pixel) < 8) {
+            IntegerBox<Pixel>(planes, fill).run(workers);
+        }
+    });
+}
+
+}  // namespace imkernels
