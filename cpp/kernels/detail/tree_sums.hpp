@@ -25,7 +25,8 @@ inline Sum tree_sum(Sum one, Sum other, Sums... rest) {
 }
 
 template <class Sum, class Finish, class Result, class... Terms>
-void add_rows(index length, Finish finish, Result* results, const Terms*... terms) {
+__attribute__((noinline)) void add_rows(index length, Finish finish, Result* __restrict results,
+                                        const Terms* __restrict... terms) {
 #pragma GCC ivdep
     for (index x = 0; x < length; ++x) {
         results[x] = finish(tree_sum<Sum>(static_cast<Sum>(terms[x])...));
