@@ -35,15 +35,15 @@ struct RoundedMean {
 };
 
 template <class Number>
-bool all_finite(const Number* numbers, index count) {
+__attribute__((noinline)) bool all_finite(const Number* numbers, index count) {
     using Bits = std::conditional_t<sizeof(Number) == 4, std::uint32_t, std::uint64_t>;
-    constexpr Bits infinity = std::bit_cast<Bits>(std::numeric_limits<Number>::infinity());
+    constexpr Bits exponent = std::bit_cast<Bits>(std::numeric_limits<Number>::infinity());
+    constexpr Bits least = exponent & (~exponent + 1);
     Bits found = 0;
     for (index x = 0; x < count; ++x) {
-        const Bits bits = std::bit_cast<Bits>(numbers[x]);
-        found |= (bits & infinity) == infinity ? Bits{1} : Bits{0};
+        found |= (std::bit_cast<Bits>(numbers[x]) & exponent) + least;  // reaches the sign where all bits are set
     }
-    return found == 0;
+    return found <= exponent;
 }
 
 /// Pixels, and sums of a few of them, as `Pixel`; sums along the row as `Sum`.
