@@ -14,6 +14,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "kernels/detail/column_sums.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/tree_sums.hpp"
 #include "kernels/detail/window_rows.hpp"
@@ -54,8 +55,7 @@ public:
         : out_(planes.out),
           window_(planes.window),
           finish_(finish),
-          down_(window_.rows.size),
-          shape_(choose_shape(out_.first.rows, out_.first.columns, planes.channels)),
+          shape_(choose_shape(out_.first.rows, out_.first.columns, window_, planes.channels)),
           rows_(planes, shape_.columns, fill),
           interleaved_(planes.image.interleaved()),
           along_(window_.columns.size, window_.columns.dilation),
@@ -65,9 +65,10 @@ public:
     bool run(int workers) const {
         const index pitch = rows_.pitch();
         const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) +
-                                  Scratch::bytes<Pixel>(kept_rows() * pitch) + Scratch::bytes<Pixel>(pitch) +
-                                  Scratch::bytes<Sum>(pitch) + Scratch::bytes<Sum>(along_.room(pitch));
-        const double cost = 0.1 * sizeof(Pixel) * static_cast<double>(1 + down_.top());
+                                  detail::ColumnSums<Pixel, Sum>::bytes(window_.rows.size, pitch) +
+                                  Scratch::bytes<Pixel>(pitch) + Scratch::bytes<Sum>(pitch) +
+                                  Scratch::bytes<Sum>(along_.room(pitch));
+        const double cost = 0.2 * sizeof(Pixel);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost, interleaved_);
         std::atomic<bool> finite = true;
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
@@ -80,64 +81,34 @@ public:
     }
 
 private:
-    TileShape choose_shape(index rows, index columns, index channels) const {
+    static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
         constexpr index kept_bytes = index{512} * 1024;
-        const index tall = std::max<index>(128, 8 * window_.rows.size / window_.rows.step());
+        const index kept = detail::ColumnSums<Pixel, Sum>::kept_sums(window.rows.size);
+        const index tall = std::max<index>(128, 8 * window.rows.size / window.rows.step());
         TileShape shape{std::clamp<index>(rows, 1, tall), std::clamp<index>(columns, 1, 2048)};
-        const index narrowest = 2 * window_.columns.reach() / window_.columns.step() + 128;
+        const index narrowest = 2 * window.columns.reach() / window.columns.step() + 128;
         while (shape.columns > narrowest &&
-               kept_rows() * window_.columns.cover(shape.columns) * index{sizeof(Pixel)} > kept_bytes) {
+               kept * window.columns.cover(shape.columns) * index{sizeof(Sum)} > kept_bytes) {
             shape.columns = (shape.columns + 1) / 2;
         }
         shape.columns = std::max(channels, shape.columns / channels * channels);
         return shape;
     }
 
-    /// Rows of a level that are needed at a time: those that a row of the next one is made of, and for the last one
-    /// those in a window.
-    index kept_rows(int level) const {
-        const detail::SumLevel& here = down_[level];
-        const bool last = level == down_.top();
-        const index end = last ? window_.rows.size : down_[level + 1].tail + down_[level + 1].size;
-        return end - here.tail - here.size + 1;
-    }
-    index kept_rows() const {
-        index rows = 0;
-        for (int level = 0; level <= down_.top(); ++level) {
-            rows += kept_rows(level);
-        }
-        return rows;
-    }
-
-    /// The rows of all levels that are still needed, those of level `l` at their number modulo `kept_rows(l)`.
-    struct Levels {
-        std::array<Pixel*, detail::SumPlan::most_levels> rows;
-        std::array<index, detail::SumPlan::most_levels> kept;
-        std::array<const Pixel*, 2 * detail::most_terms> pixels;  // rows of level 0, which may lie in the image
-    };
-
     bool blur(const Tile& tile, Scratch scratch) const {
         const index pitch = rows_.pitch();
         const detail::TileColumns columns = rows_.columns(tile, scratch);
-        Levels levels;
-        for (int level = 0; level <= down_.top(); ++level) {
-            const auto i = static_cast<std::size_t>(level);
-            levels.kept[i] = kept_rows(level);
-            levels.rows[i] = scratch.take<Pixel>(levels.kept[i] * pitch);
-        }
+        detail::ColumnSums<Pixel, Sum> column_sums(window_.rows.size, pitch);
+        column_sums.take(scratch);
         auto* const buffer = scratch.take<Pixel>(pitch);
         auto* const sums = scratch.take<Sum>(pitch);
         auto* const room = scratch.take<Sum>(along_.room(pitch));
-        const index step = window_.rows.step();
         const index count = window_.columns.cover(tile.columns) - window_.columns.reach() + 1;
         const bool in_place = write_.in_place() && rows_.output_step() == 1;
-        index loaded = 0;
+        const auto row = [&](index y, Pixel* to) { return rows_.row(tile, columns, y, to); };
         bool finite = true;
         for (index y = 0; y < tile.rows; ++y) {
-            for (; loaded < y * step + window_.rows.size; ++loaded) {
-                add_row(tile, columns, loaded, levels);
-            }
-            sum_columns(columns, loaded, levels, sums + columns.before);
+            column_sums(row, (tile.row + y) * window_.rows.stride, columns.inside, sums + columns.before);
             rows_.complete(columns, sums);
             const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
@@ -152,49 +123,6 @@ private:
         return finite;
     }
 
-    /// Row `number` of a level.
-    const Pixel* row(const Levels& levels, int level, index number) const {
-        const auto i = static_cast<std::size_t>(level);
-        const index place = number % levels.kept[i];
-        return level == 0 ? levels.pixels[static_cast<std::size_t>(place)] : levels.rows[i] + place * rows_.pitch();
-    }
-
-    /// Takes up row `number` of the windows: the sums that end with it.
-    void add_row(const Tile& tile, const detail::TileColumns& columns, index number, Levels& levels) const {
-        const index slot = number % levels.kept[0];
-        levels.pixels[static_cast<std::size_t>(slot)] =
-            rows_.row(tile, columns, number, levels.rows[0] + slot * rows_.pitch());
-        for (int level = 1; level <= down_.top(); ++level) {
-            const detail::SumLevel& here = down_[level];
-            const index first = number + 1 - here.tail - here.size;
-            if (first < 0) {
-                return;
-            }
-            std::array<const Pixel*, detail::most_terms> terms;
-            for (index i = 0; i < here.base; ++i) {
-                terms[static_cast<std::size_t>(i)] = row(levels, level - 1, first + i * down_[level - 1].size);
-            }
-            const auto i = static_cast<std::size_t>(level);
-            detail::add_terms<Pixel>(
-                terms.data(), here.base, columns.inside, [](Pixel sum) { return sum; },
-                levels.rows[i] + first % levels.kept[i] * rows_.pitch());
-        }
-    }
-
-    /// Sums of columns of the window that ends before row `end`.
-    void sum_columns(const detail::TileColumns& columns, index end, const Levels& levels, Sum* sums) const {
-        std::array<const Pixel*, detail::most_terms> terms;
-        std::size_t count = 0;
-        for (int level = down_.top(); level >= 0; --level) {
-            const detail::SumLevel& here = down_[level];
-            for (index i = here.count; i > 0; --i) {
-                terms[count++] = row(levels, level, end - here.tail - i * here.size);
-            }
-        }
-        detail::add_terms<Sum>(
-            terms.data(), static_cast<index>(count), columns.inside, [](Sum sum) { return sum; }, sums);
-    }
-
     /// Keeps the results of the columns that are asked for.
     void pick(Pixel* results, index count) const {
         const index step = rows_.output_step();
@@ -206,7 +134,6 @@ private:
     const MutableStack& out_;
     Window2D window_;
     Finish finish_;
-    detail::SumPlan down_;
     TileShape shape_;
     detail::WindowRows<Pixel> rows_;
     index interleaved_;

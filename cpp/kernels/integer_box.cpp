@@ -91,13 +91,6 @@ struct ReciprocalMean {
 };
 
 template <class Pixel, class Column>
-void add_row(const Pixel* __restrict row, index count, Column* __restrict columns) {
-    for (index x = 0; x < count; ++x) {
-        columns[x] = static_cast<Column>(columns[x] + static_cast<Column>(row[x]));
-    }
-}
-
-template <class Pixel, class Column>
 void replace_row(const Pixel* __restrict enters, const Pixel* __restrict leaves, index count,
                  Column* __restrict columns) {
     for (index x = 0; x < count; ++x) {
@@ -201,21 +194,23 @@ private:
         auto* const room = scratch.take<Column>(along_.room(pitch));
         auto* const line = scratch.take<Sum>(pitch);
         const index size = window_.rows.size;
-        const index step = window_.rows.step();
         const index covered = window_.columns.cover(tile.columns);
         const bool in_place = write_.in_place() && rows_.output_step() == 1;
-        std::fill_n(sums, covered, Column{0});
-        for (index y = 0; y < size - step; ++y) {
-            add_row(rows_.row(tile, columns, y, enters), columns.inside, sums + columns.before);
-        }
+        Column* const inside = sums + columns.before;
+        index begin = 0;  // the rows [begin, end) are in the sums
+        index end = 0;
         for (index y = 0; y < tile.rows; ++y) {
-            for (index row = (y - 1) * step + size; row < y * step + size; ++row) {
-                const Pixel* const pixels = rows_.row(tile, columns, row, enters);
-                if (row < size) {
-                    add_row(pixels, columns.inside, sums + columns.before);
+            const index first = (tile.row + y) * window_.rows.stride;
+            if (y == 0 || first >= end) {
+                std::fill_n(inside, columns.inside, Column{0});
+                begin = end = first;
+            }
+            for (; end < first + size; ++end) {
+                const Pixel* const row = rows_.row(tile, columns, end, enters);
+                if (begin < first) {
+                    replace_row(row, rows_.row(tile, columns, begin++, leaves), columns.inside, inside);
                 } else {
-                    replace_row(pixels, rows_.row(tile, columns, row - size, leaves), columns.inside,
-                                sums + columns.before);
+                    detail::add_row(row, columns.inside, inside);
                 }
             }
             rows_.complete(columns, sums);

@@ -14,6 +14,13 @@ namespace imkernels::detail {
 
 inline constexpr int most_terms = 8;  // of a sum in one go: their pointers fit the registers
 
+template <class Term, class Sum>
+void add_row(const Term* __restrict row, index length, Sum* __restrict sums) {
+    for (index x = 0; x < length; ++x) {
+        sums[x] = static_cast<Sum>(sums[x] + static_cast<Sum>(row[x]));
+    }
+}
+
 /// The sum in a tree of least depth: two of the front make one at the end.
 template <class Sum>
 inline Sum tree_sum(Sum last) {
@@ -120,10 +127,10 @@ public:
     /// results[x] = finish(the sum of the window that starts at x) for 0 <= x < length.
     template <class Finish, class Result>
     void operator()(const Sum* row, index length, Sum* room, index pitch, Finish finish, Result* results) const {
-        std::array<const Sum*, most_terms> terms;
+        std::array<const Sum*, most_terms> terms{};
         std::size_t count = 0;
         const index covered = length + (window() - 1) * apart_;
-        std::array<const Sum*, SumPlan::most_levels> lines;
+        std::array<const Sum*, SumPlan::most_levels> lines{};
         lines[0] = row;
         for (int level = 1; level <= plan_.top(); ++level) {
             const SumLevel& here = plan_[level];

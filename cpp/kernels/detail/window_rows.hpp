@@ -55,9 +55,9 @@ public:
         return direct ? columns : TileColumns{false, 0, 0, covered, 0, sources};
     }
 
-    /// The pixels inside of row `y` of the tile's windows. `buffer` is room for a row.
+    /// The pixels inside of the row that lies `y` rows behind the first one of output row 0. `buffer` is room for a row.
     const Pixel* row(const Tile& tile, const TileColumns& columns, index y, Pixel* buffer) const {
-        const index position = loader_.row_position(tile.row, tile.rows, y);
+        const index position = window_.rows.position(0) + y;
         const ConstPlane plane = image_.plane(tile.plane);
         if (columns.direct) {
             const Run run = border_run(window_.rows.border, plane.rows, position);
