@@ -47,8 +47,8 @@ __attribute__((noinline)) bool all_finite(const Number* numbers, index count) {
     return found <= exponent;
 }
 
-/// Pixels, and sums of a few of them, as `Pixel`; sums along the row as `Sum`.
-template <class Pixel, class Sum, class Finish>
+/// Sums of columns are computed in `Sum` and kept in `Line`, and so are sums of a few of those; windows in `Sum` again.
+template <class Pixel, class Line, class Sum, class Finish>
 class FloatBox {
 public:
     FloatBox(const WidePlanes& planes, const std::byte* fill, Finish finish)
@@ -66,8 +66,8 @@ public:
         const index pitch = rows_.pitch();
         const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) +
                                   detail::ColumnSums<Pixel, Sum>::bytes(window_.rows.size, pitch) +
-                                  Scratch::bytes<Pixel>(pitch) + Scratch::bytes<Sum>(pitch) +
-                                  Scratch::bytes<Sum>(along_.room(pitch));
+                                  Scratch::bytes<Pixel>(pitch) + Scratch::bytes<Line>(pitch) +
+                                  Scratch::bytes<Line>(along_.room(pitch));
         const double cost = 0.2 * sizeof(Pixel);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost, interleaved_);
         std::atomic<bool> finite = true;
@@ -101,8 +101,8 @@ private:
         detail::ColumnSums<Pixel, Sum> column_sums(window_.rows.size, pitch);
         column_sums.take(scratch);
         auto* const buffer = scratch.take<Pixel>(pitch);
-        auto* const sums = scratch.take<Sum>(pitch);
-        auto* const room = scratch.take<Sum>(along_.room(pitch));
+        auto* const sums = scratch.take<Line>(pitch);
+        auto* const room = scratch.take<Line>(along_.room(pitch));
         const index count = window_.columns.cover(tile.columns) - window_.columns.reach() + 1;
         const bool in_place = write_.in_place() && rows_.output_step() == 1;
         const auto row = [&](index y, Pixel* to) { return rows_.row(tile, columns, y, to); };
@@ -137,7 +137,7 @@ private:
     TileShape shape_;
     detail::WindowRows<Pixel> rows_;
     index interleaved_;
-    detail::SumAlong<Sum> along_;
+    detail::SumAlong<Line, Sum> along_;
     detail::ResultWriter<Pixel, FromNumber> write_;
 };
 }  // namespace
@@ -152,12 +152,15 @@ bool float_box(const ConstStack& image, const MutableStack& out, const Window2D&
     const WidePlanes planes = wide_planes(image, out, window);
     const auto taps = static_cast<double>(window.taps());
     if (image.element.dtype == Dtype::float64) {
-        return FloatBox<double, double, MeanOf<double>>(planes, fill, {taps}).run(workers);
+        return FloatBox<double, double, double, MeanOf<double>>(planes, fill, {taps}).run(workers);
     }
     if (std::max(window.rows.size, window.columns.size) <= detail::most_terms) {
-        return FloatBox<float, float, MeanOf<float>>(planes, fill, {static_cast<float>(taps)}).run(workers);
+        return FloatBox<float, float, float, MeanOf<float>>(planes, fill, {static_cast<float>(taps)}).run(workers);
     }
-    return FloatBox<float, double, RoundedMean>(planes, fill, {1 / taps}).run(workers);
+    if (window.columns.size <= detail::SumPlan::shallow) {
+        return FloatBox<float, float, double, RoundedMean>(planes, fill, {1 / taps}).run(workers);
+    }
+    return FloatBox<float, double, double, RoundedMean>(planes, fill, {1 / taps}).run(workers);
 }
 
 }  // namespace imkernels

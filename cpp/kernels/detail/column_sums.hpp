@@ -1,149 +1,227 @@
-// Sums of columns of floats by blocks of rows, without a subtraction.
+// Sums of columns of floats, of one window after the other, without a subtraction.
+//
+// Few rows are added up as they are. A window of more consists of up to three rows, whole blocks of four rows, and up to
+// three rows again. The sum of a block is computed once, and so is the sum of the blocks between, for all windows that
+// begin in one block: it is a window of blocks, made up in the same way. So the cost of a row hardly depends on the
+// size. Blocks begin at fixed rows, so that sums do not depend on tiles. They are about 2 log2(size) additions deep.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
+#include "core/scratch.hpp"
 #include "kernels/detail/tree_sums.hpp"
-#include "kernels/detail/window_rows.hpp"
 
 namespace imkernels::detail {
 
-/// Sums of the columns of windows of `size` rows, one window after the other.
-///
-/// Few rows are added up as they are. Of more, windows consist of the end of a block, some whole blocks, and the
-/// beginning of another: ends are summed up from below once per block, beginnings as rows come, and the whole blocks
-/// once for all windows that begin in the same block. So a row costs about four additions whatever the size. Blocks
-/// begin at fixed rows, so that sums do not depend on tiles. They are at most 2 log2(size) additions deep.
+/// `Pixel`s are added up in `Sum`.
 template <class Pixel, class Sum>
 class ColumnSums {
 public:
+    /// Windows of `size` rows, and rows of at most `pitch` columns.
     ColumnSums(index size, index pitch) : size_(size), pitch_(pitch) {}
 
-    /// Rows of sums and of pixels that are kept.
-    static index kept_sums(index size) {
-        return size <= most_terms ? 0 : slots(size) + block(size) + 1 + (whole(size) + most_terms - 1) / most_terms;
+    static std::size_t bytes(index size, index pitch) {
+        return Scratch::bytes<Sum>(kept_sums(size) * pitch) + Scratch::bytes<Pixel>(kept_pixels * pitch);
     }
-    static index kept_pixels(index size) { return size <= most_terms ? size : 1; }
+
+    /// Rows of sums that are kept.
+    static index kept_sums(index size) {
+        index rows = 0;
+        index span = 1;
+        for (index window = size; window > most_terms; window = between(window)) {
+            span *= block;
+            rows += size / span + 2;  // sums of blocks, and that of a window of them
+        }
+        return rows;
+    }
 
     void take(Scratch& scratch) {
-        sums_ = scratch.take<Sum>(kept_sums(size_) * pitch_);
-        pixels_ = scratch.take<Pixel>(kept_pixels(size_) * pitch_);
-    }
-    static std::size_t bytes(index size, index pitch) {
-        return Scratch::bytes<Sum>(kept_sums(size) * pitch) + Scratch::bytes<Pixel>(kept_pixels(size) * pitch);
+        Sum* rows = scratch.take<Sum>(kept_sums(size_) * pitch_);
+        pixels_ = scratch.take<Pixel>(kept_pixels * pitch_);
+        index span = 1;
+        for (index window = size_; window > most_terms; window = between(window)) {
+            span *= block;
+            const index slots = size_ / span + 1;
+            levels_[static_cast<std::size_t>(top_++)] = {between(window), span, slots, rows, rows + slots * pitch_, -1};
+            rows += (slots + 1) * pitch_;
+        }
     }
 
-    /// Sums of the window that begins with row `first`, later than the one before. `row(y, buffer)` gives the pixels of
-    /// row `y`, `buffer` is room for them.
-    template <class Row>
-    void operator()(const Row& row, index first, index length, Sum* sums) {
-        if (size_ <= most_terms) {
-            return add_directly(row, first, length, sums);
+    /// Sums of the window that begins with row `first`, behind that of the one before. `row(y, buffer)` gives the pixels
+    /// of row `y`, `buffer` is room for them.
+    template <class Row, class Result>
+    void operator()(const Row& row, index first, index length, Result* sums) {
+        const auto finish = [](Sum sum) { return static_cast<Result>(sum); };
+        Terms<Pixel> pixels;
+        if (top_ == 0) {
+            take_up(row, first, first + size_, length);
+            for (index y = first; y < first + size_; ++y) {
+                pixels.add(newest(y));
+            }
+            return add_terms<Sum>(pixels.rows.data(), pixels.count, length, finish, sums);
         }
-        const index block = ColumnSums::block(size_);
-        const index begin = (first + block - 1) / block;  // whole blocks
+        const index begin = (first + block - 1) / block;
         const index end = (first + size_) / block;
-        add_beginnings(row, begin * block, first + size_, length);
-        std::array<const Sum*, 4> terms{};
-        std::size_t count = 0;
+        take_up(row, begin * block, first + size_, length);
+        Terms<Sum> blocks;
+        blocks.add(window_of_blocks(0, begin, length));
+        if (end - begin > levels_[0].window) {
+            blocks.add(levels_[0].row(end - 1, pitch_));
+        }
         if (first % block != 0) {
-            terms[count++] = end_of_block(row, first, length);
+            take_up_again(row, first);
         }
-        terms[count++] = whole_blocks(begin, length);
-        if (end - begin > whole(size_)) {
-            terms[count++] = slot(end - 1);
+        for (index y = first; y < begin * block; ++y) {
+            pixels.add(oldest_[static_cast<std::size_t>(y % block)]);
         }
-        if ((first + size_) % block != 0) {
-            terms[count++] = slot(end);
+        for (index y = end * block; y < first + size_; ++y) {
+            pixels.add(newest(y));
         }
-        add_terms<Sum>(terms.data(), static_cast<index>(count), length, [](Sum sum) { return sum; }, sums);
+        add_both(blocks, pixels, length, finish, sums);
     }
 
 private:
-    static index block(index size) { return size < 64 ? 4 : 8; }
-    /// Whole blocks that every window has; it may have one more.
-    static index whole(index size) { return size / block(size) - 1; }
-    static index slots(index size) { return whole(size) + 2; }
+    static constexpr index block = 4;
+    static constexpr index kept_newest = 2 * block;  // at least most_terms
+    static constexpr index kept_pixels = kept_newest + block;
+    static_assert(kept_newest >= most_terms);
 
-    /// The sum of a block, as far as it has come.
-    Sum* slot(index number) const { return sums_ + number % slots(size_) * pitch_; }
-    Sum* end_row(index number) const { return sums_ + (slots(size_) + number) * pitch_; }
-    Sum* whole_row(index number) const { return end_row(block(size_) + number); }
+    /// Whole blocks that every window of `size` rows has; it may have one more.
+    static index between(index size) { return size / block - 1; }
 
+    template <class Number>
+    struct Terms {
+        std::array<const Number*, most_terms> rows{};
+        index count = 0;
+
+        void add(const Number* row) { rows[static_cast<std::size_t>(count++)] = row; }
+    };
+
+    /// Sums of blocks of `span` rows.
+    struct Level {
+        index window;  // that are added up for the level below
+        index span;
+        index slots;
+        Sum* rows;
+        Sum* sums;   // of the window
+        index from;  // that begins with this one
+
+        Sum* row(index number, index pitch) const { return rows + number % slots * pitch; }
+    };
+
+    const Pixel* newest(index y) const { return newest_[static_cast<std::size_t>(y % kept_newest)]; }
+
+    /// Takes up the rows to `end`, those before `begin` left out, and adds up the blocks that end there.
     template <class Row>
-    void add_directly(const Row& row, index first, index length, Sum* sums) {
-        std::array<const Pixel*, most_terms> terms{};
-        for (next_ = std::max(next_, first); next_ < first + size_; ++next_) {
-            const index place = next_ % size_;
-            rows_[static_cast<std::size_t>(place)] = row(next_, pixels_ + place * pitch_);
+    void take_up(const Row& row, index begin, index end, index length) {
+        if (next_ < begin) {
+            next_ = run_begin_ = begin;
         }
-        for (index y = 0; y < size_; ++y) {
-            terms[static_cast<std::size_t>(y)] = rows_[static_cast<std::size_t>((first + y) % size_)];
-        }
-        add_terms<Sum>(terms.data(), size_, length, [](Sum sum) { return sum; }, sums);
-    }
-
-    /// Adds the rows up to `end` to their blocks, the first one beginning at `begin`.
-    template <class Row>
-    void add_beginnings(const Row& row, index begin, index end, index length) {
-        const index block = ColumnSums::block(size_);
-        for (next_ = std::max(next_, begin); next_ < end; ++next_) {
-            const Pixel* const pixels = row(next_, pixels_);
-            Sum* const sums = slot(next_ / block);
-            if (next_ % block == 0) {
-                std::copy_n(pixels, length, sums);
-            } else {
-                add_row(pixels, length, sums);
+        for (; next_ < end; ++next_) {
+            const index place = next_ % kept_newest;
+            newest_[static_cast<std::size_t>(place)] = row(next_, pixels_ + place * pitch_);
+            if (top_ > 0 && next_ % block == block - 1) {
+                add_blocks(length);
             }
         }
     }
 
-    /// The sum from row `first` to the end of its block.
-    template <class Row>
-    const Sum* end_of_block(const Row& row, index first, index length) {
-        const index block = ColumnSums::block(size_);
-        if (ends_of_ != first / block) {
-            ends_of_ = first / block;
-            const index last = ends_of_ * block + block - 1;
-            std::copy_n(row(last, pixels_), length, end_row(block - 1));
-            for (index y = last - 1; y >= first; --y) {
-                std::array<const Sum*, 1> below{end_row(y % block + 1)};
-                add_rows<Sum>(length, [](Sum sum) { return sum; }, end_row(y % block), below[0], row(y, pixels_));
+    /// Adds up the blocks of all levels that end with row `next_`.
+    void add_blocks(index length) {
+        const auto same = [](Sum sum) { return sum; };
+        for (int level = 0; level < top_; ++level) {
+            const Level& here = levels_[static_cast<std::size_t>(level)];
+            const index number = next_ / here.span;
+            if ((next_ + 1) % here.span != 0 || number * here.span < run_begin_) {
+                return;
             }
-        }
-        return end_row(first % block);
-    }
-
-    /// The sum of the blocks that every window has which begins in the block before `begin`.
-    const Sum* whole_blocks(index begin, index length) {
-        if (whole_from_ != begin) {
-            whole_from_ = begin;
-            const auto same = [](Sum sum) { return sum; };
-            std::array<const Sum*, most_terms> parts{};
-            index count = 0;
-            for (index done = 0; done < whole(size_); ++count) {
-                std::array<const Sum*, most_terms> terms{};
-                const index together = std::min<index>(most_terms, whole(size_) - done);
-                for (index i = 0; i < together; ++i, ++done) {
-                    terms[static_cast<std::size_t>(i)] = slot(begin + done);
+            Sum* const sums = here.row(number, pitch_);
+            if (level == 0) {
+                Terms<Pixel> terms;
+                for (index i = 0; i < block; ++i) {
+                    terms.add(newest(number * block + i));
                 }
-                parts[static_cast<std::size_t>(count)] = whole_row(count + 1);
-                add_terms<Sum>(terms.data(), together, length, same, whole_row(count + 1));
+                add_terms<Sum, block>(terms.rows.data(), block, length, same, sums);
+            } else {
+                Terms<Sum> terms;
+                for (index i = 0; i < block; ++i) {
+                    terms.add(levels_[static_cast<std::size_t>(level - 1)].row(number * block + i, pitch_));
+                }
+                add_terms<Sum, block>(terms.rows.data(), block, length, same, sums);
             }
-            add_terms<Sum>(parts.data(), count, length, same, whole_row(0));
         }
-        return whole_row(0);
+    }
+
+    /// Takes up again the rows from `first` to the end of its block.
+    template <class Row>
+    void take_up_again(const Row& row, index first) {
+        if (oldest_block_ != first / block) {
+            oldest_block_ = first / block;
+            for (index y = first; y < (oldest_block_ + 1) * block; ++y) {
+                oldest_[static_cast<std::size_t>(y % block)] = row(y, pixels_ + (kept_newest + y % block) * pitch_);
+            }
+        }
+    }
+
+    /// The sum of the window of a level's blocks that begins with number `first`.
+    // NOLINTNEXTLINE(misc-no-recursion): levels are few.
+    const Sum* window_of_blocks(int level, index first, index length) {
+        Level& here = levels_[static_cast<std::size_t>(level)];
+        if (here.from == first) {
+            return here.sums;
+        }
+        here.from = first;
+        Terms<Sum> terms;
+        index next = first;
+        if (level + 1 < top_) {
+            const Level& above = levels_[static_cast<std::size_t>(level + 1)];
+            const index begin = (first + block - 1) / block;
+            const index end = (first + here.window) / block;
+            for (; next < begin * block; ++next) {
+                terms.add(here.row(next, pitch_));
+            }
+            terms.add(window_of_blocks(level + 1, begin, length));
+            if (end - begin > above.window) {
+                terms.add(above.row(end - 1, pitch_));
+            }
+            next = end * block;
+        }
+        for (; next < first + here.window; ++next) {
+            terms.add(here.row(next, pitch_));
+        }
+        add_terms<Sum>(terms.rows.data(), terms.count, length, [](Sum sum) { return sum; }, here.sums);
+        return here.sums;
+    }
+
+    template <class Finish, class Result>
+    static void add_both(const Terms<Sum>& blocks, const Terms<Pixel>& pixels, index length, Finish finish,
+                         Result* sums) {
+        if constexpr (std::is_same_v<Pixel, Sum>) {
+            Terms<Sum> terms = blocks;
+            for (index i = 0; i < pixels.count; ++i) {
+                terms.add(pixels.rows[static_cast<std::size_t>(i)]);
+            }
+            add_terms<Sum>(terms.rows.data(), terms.count, length, finish, sums);
+        } else if (blocks.count == 1) {
+            add_terms_to<Sum, 2 * (block - 1)>(pixels.rows.data(), pixels.count, length, finish, sums, blocks.rows[0]);
+        } else {
+            add_terms_to<Sum, 2 * (block - 1)>(pixels.rows.data(), pixels.count, length, finish, sums, blocks.rows[0],
+                                               blocks.rows[1]);
+        }
     }
 
     index size_;
     index pitch_;
-    Sum* sums_ = nullptr;
     Pixel* pixels_ = nullptr;
-    std::array<const Pixel*, most_terms> rows_{};  // the last ones, where they are few
-    index next_ = 0;                               // row to be taken up
-    index ends_of_ = -1;                           // the block whose ends are known
-    index whole_from_ = -1;                        // the first of the blocks that are added up
+    std::array<Level, 4> levels_{};
+    int top_ = 0;
+    std::array<const Pixel*, kept_newest> newest_{};
+    std::array<const Pixel*, block> oldest_{};
+    index next_ = -1;          // row to be taken up
+    index run_begin_ = -1;     // from where on all were
+    index oldest_block_ = -1;  // whose rows are the oldest
 };
 
 }  // namespace imkernels::detail

@@ -40,20 +40,28 @@ __attribute__((noinline)) void add_rows(index length, Finish finish, Result* __r
     }
 }
 
-template <class Sum, class Term, class Finish, class Result, std::size_t... i>
-void add_exactly(const Term* const* terms, index length, Finish finish, Result* results, std::index_sequence<i...>) {
-    add_rows<Sum>(length, finish, results, terms[i]...);
+template <class Sum, class Term, class Finish, class Result, std::size_t... i, class... More>
+void add_exactly(const Term* const* terms, index length, Finish finish, Result* results, std::index_sequence<i...>,
+                 const More*... more) {
+    add_rows<Sum>(length, finish, results, more..., terms[i]...);
 }
 
-/// results[x] = finish(terms[0][x] + ... + terms[count - 1][x]), added as `Sum`s.
-template <class Sum, int most = most_terms, class Term, class Finish, class Result>
-void add_terms(const Term* const* terms, index count, index length, Finish finish, Result* results) {
-    if constexpr (most > 1) {
+/// results[x] = finish(more[x] + ... + terms[0][x] + ... + terms[count - 1][x]), added as `Sum`s.
+template <class Sum, int most, class Term, class Finish, class Result, class... More>
+void add_terms_to(const Term* const* terms, index count, index length, Finish finish, Result* results,
+                  const More*... more) {
+    if constexpr (most > (sizeof...(More) > 0 ? 0 : 1)) {
         if (count < most) {
-            return add_terms<Sum, most - 1>(terms, count, length, finish, results);
+            return add_terms_to<Sum, most - 1>(terms, count, length, finish, results, more...);
         }
     }
-    add_exactly<Sum>(terms, length, finish, results, std::make_index_sequence<most>());
+    add_exactly<Sum>(terms, length, finish, results, std::make_index_sequence<most>(), more...);
+}
+
+/// The same without more.
+template <class Sum, int most = most_terms, class Term, class Finish, class Result>
+void add_terms(const Term* const* terms, index count, index length, Finish finish, Result* results) {
+    add_terms_to<Sum, most>(terms, count, length, finish, results);
 }
 
 /// How a window is made up. Level 0 is the pixels; an element of a level is the sum of `SumLevel::base` of the level
@@ -67,8 +75,9 @@ struct SumLevel {
 
 class SumPlan {
 public:
-    /// Up to this window no level is more than seven additions deep.
     static constexpr index largest = 240;
+    /// Up to this window no level is more than six additions deep.
+    static constexpr index shallow = 160;
     static constexpr std::size_t most_levels = 8;
 
     explicit SumPlan(index size) {
@@ -115,8 +124,9 @@ private:
     int top_ = 0;
 };
 
-/// Sums along a row: of the `plan`'s windows of elements that lie `apart` from each other.
-template <class Sum>
+/// Sums along a row, of windows of elements that lie `apart` from each other. Sums of a few are `Sum`s, those of windows
+/// `Total`s.
+template <class Sum, class Total = Sum>
 class SumAlong {
 public:
     SumAlong(index size, index apart) : plan_(size), apart_(apart) {}
@@ -150,7 +160,7 @@ public:
                 terms[count++] = lines[static_cast<std::size_t>(level)] + (first + i * here.size) * apart_;
             }
         }
-        add_terms<Sum>(terms.data(), static_cast<index>(count), length, finish, results);
+        add_terms<Total>(terms.data(), static_cast<index>(count), length, finish, results);
     }
 
 private:
