@@ -125,6 +125,40 @@ def test_integer_means_a_hair_beside_a_tie(dtype, size):
             assert ik.box_blur(image, size, padding="valid").tolist() == [[round(exact)]]
 
 
+@pytest.mark.parametrize("size", [*range(2, 17), (1, 240), (1, 255), (1, 256), (16, 16), (3, 85), (5, 50)])
+@pytest.mark.parametrize("dtype", ["u1", "i1"])
+def test_every_sum_of_few_8_bit_pixels(dtype, size):
+    # One window for every sum that there is: of pixels at one end of the range, at the other, and one between.
+    limits = np.iinfo(dtype)
+    taps = size * size if isinstance(size, int) else size[0] * size[1]
+    sums = np.arange(255 * taps + 1)
+    pixels = np.clip(sums[:, None] - 255 * np.arange(taps), 0, 255) + int(limits.min)
+    shape = (len(sums), size, size) if isinstance(size, int) else (len(sums), *size)
+    means = ik.box_blur(pixels.astype(dtype).reshape(shape), size, padding="valid")[:, 0, 0]
+    doubled = 2 * sums + taps
+    expected = doubled // (2 * taps)
+    expected -= (doubled % (2 * taps) == 0) & (expected % 2 == 1)
+    np.testing.assert_array_equal(means, expected + int(limits.min))
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 2), (1, 7), (6, 8), (7, 8), (8, 8), (9, 7), (15, 15), (100, 64), (101, 101), (180, 181)]
+)
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4"])
+def test_sums_beside_every_kind_of_rounding(dtype, size):
+    # Sums that are a multiple of half the taps, one less and one more, from one end of the range to the other.
+    limits = np.iinfo(dtype)
+    taps = size[0] * size[1]
+    means = np.unique(np.linspace(int(limits.min), int(limits.max) - 1, 21).astype(object))
+    for low in means:
+        for more in {0, 1, taps // 2 - 1, taps // 2, (taps + 1) // 2, taps // 2 + 1, taps - 1}:
+            if 0 <= more <= taps:
+                image = np.full(size, low, dtype)
+                image.reshape(-1)[:more] += 1
+                expected = round(Fraction(int(low) * taps + more, taps))
+                assert ik.box_blur(image, size, padding="valid").tolist() == [[expected]]
+
+
 @pytest.mark.parametrize("dtype", ["i8", "u8"])
 def test_64_bit_means_do_not_go_through_doubles(dtype):
     image = np.array([[2**60 + 1, 2**60 + 3, 2**60 + 5]], dtype)
@@ -194,6 +228,49 @@ def test_float_means_are_within_4_eps(dtype, size):
     sparse = {"padding": "valid", "stride": (11, 13)}  # a large window costs the definition 10 ms
     for _, image in hard_images(dtype):
         check(image, size, **sparse)
+
+
+@pytest.mark.parametrize("size", [7, 9, 15, 31, 33, 64, 101, (3, 160), (161, 5), (165, 9), (1, 300), (250, 2)])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_error_of_every_row_of_a_block(dtype, size):
+    # Windows that begin at each of the rows of a block, and end so.
+    rng = np.random.default_rng(1)
+    image = (rng.random((330, 340)) * 2.0 ** rng.integers(-20, 1, (330, 340))).astype(dtype)
+    part = image[: (size if isinstance(size, int) else size[0]) + 9]
+    check(part, size, padding="valid", stride=(1, 67))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("size", [3, 8, 9, 15, 31, (40, 6), (5, 101), 101])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_pixel_changes_no_bit_outside_of_its_windows(dtype, size, value):
+    height, width = (size, size) if isinstance(size, int) else size
+    image = seeded_image((230, 250), dtype)
+    before = ik.box_blur(image, size, padding="valid")
+    image[117, 131] = value
+    after = ik.box_blur(image, size, padding="valid")
+    window = (slice(max(0, 118 - height), 118), slice(max(0, 132 - width), 132))
+    if not math.isfinite(value):
+        assert not np.isfinite(after[window]).any()
+    before[window] = after[window] = 0
+    assert_same_bits(after, before)
+
+
+@pytest.mark.parametrize("size", [3, 9, (20, 31), 101])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("mode", cases.MODES)
+def test_layouts_and_cuts_change_no_bit(mode, dtype, size):
+    image = seeded_image((150, 170), dtype)
+    means = ik.box_blur(image, size, mode=mode)
+    assert_same_bits(ik.box_blur(image[::-1, ::-1].copy()[::-1, ::-1], size, mode=mode), means)
+    swapped = image.astype(image.dtype.newbyteorder())
+    assert_same_bits(ik.box_blur(swapped, size, mode=mode).astype(image.dtype), means)
+    for channels in (2, 3, 4, 5):
+        colour = np.stack([image, *[image[::-1]] * (channels - 1)], -1)
+        assert_same_bits(ik.box_blur(colour, size, mode=mode, axes=(0, 1))[..., 0].copy(), means)
+    padded = np.pad(image, ((0, 500), (0, 0)))
+    fits = ik.box_blur(padded, size, mode=mode)[60:90]
+    assert_same_bits(fits, means[60:90])
 
 
 @pytest.mark.parametrize("offset", [1e8, 1e15, 1e30])

@@ -279,7 +279,8 @@ private:
 
     template <class Number>
     static bool all_finite(const Number* numbers, index count) {
-        return std::all_of(numbers, numbers + count, [](Number number) { return std::isfinite(static_cast<double>(number)); });
+        return std::all_of(numbers, numbers + count,
+                           [](Number number) { return std::isfinite(static_cast<double>(number)); });
     }
 
     Result result(const Sum* sums, const Sum* scaled_sums, index i) const {

@@ -84,8 +84,7 @@ private:
     static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
         constexpr index kept_bytes = index{512} * 1024;
         const index kept = detail::ColumnSums<Pixel, Sum>::kept_sums(window.rows.size);
-        const index tall = std::max<index>(128, 8 * window.rows.size / window.rows.step());
-        TileShape shape{std::clamp<index>(rows, 1, tall), std::clamp<index>(columns, 1, 2048)};
+        TileShape shape{detail::rows_of_tile(rows, window.rows), std::clamp<index>(columns, 1, 2048)};
         const index narrowest = 2 * window.columns.reach() / window.columns.step() + 128;
         while (shape.columns > narrowest &&
                kept * window.columns.cover(shape.columns) * index{sizeof(Sum)} > kept_bytes) {

@@ -139,8 +139,9 @@ void finish_row(const Sum* __restrict sums, index count, Finish finish, Pixel* _
 
 /// What the sums of 8-, 16- and 32-bit pixels are computed in, modulo its size.
 template <class Pixel>
-using ColumnOf = std::conditional_t<sizeof(Pixel) == 1, std::conditional_t<std::is_signed_v<Pixel>, std::int16_t, std::uint16_t>,
-                                    std::conditional_t<sizeof(Pixel) == 2, std::uint32_t, std::uint64_t>>;
+using ColumnOf =
+    std::conditional_t<sizeof(Pixel) == 1, std::conditional_t<std::is_signed_v<Pixel>, std::int16_t, std::uint16_t>,
+                       std::conditional_t<sizeof(Pixel) == 2, std::uint32_t, std::uint64_t>>;
 template <class Pixel>
 using SumOf = std::conditional_t<sizeof(Pixel) <= 2, std::uint32_t, std::uint64_t>;
 
@@ -179,9 +180,9 @@ private:
     using Sum = SumOf<Pixel>;
 
     static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
-        const index wide = std::max<index>(4096, 4 * window.columns.reach() / window.columns.step());
-        const index tall = std::max<index>(128, 8 * window.rows.size / window.rows.step());
-        return {std::clamp<index>(rows, 1, tall), std::clamp<index>(columns, 1, wide) / channels * channels};
+        const index wide = std::max<index>(4096, 4 * window.columns.reach());
+        return {detail::rows_of_tile(rows, window.rows),
+                std::max(channels, std::clamp<index>(columns, 1, wide / window.columns.step()) / channels * channels)};
     }
 
     void blur(const Tile& tile, Scratch scratch) const {

@@ -592,8 +592,9 @@ def box_blur(
     {{dtypes}}
 
     Means of integers are exact for every possible sum, 64-bit ones included; sums of integers are taken modulo 2**64.
-    Floats are summed in float64, in a tree over the window's own pixels: nothing drifts along a row, and a NaN or
-    an infinity stays in its windows. The cost grows with the logarithm of the size.
+    Floats are summed in trees over the window's own pixels, in float64 but for windows of a few: nothing drifts along a
+    row, and a NaN or an infinity stays in its windows. The cost of integers does not depend on the size, that of floats
+    grows with its logarithm.
 
     Examples
     --------

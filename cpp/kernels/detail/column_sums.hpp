@@ -1,9 +1,10 @@
 // Sums of columns of floats, of one window after the other, without a subtraction.
 //
-// Few rows are added up as they are. A window of more consists of up to three rows, whole blocks of four rows, and up to
-// three rows again. The sum of a block is computed once, and so is the sum of the blocks between, for all windows that
-// begin in one block: it is a window of blocks, made up in the same way. So the cost of a row hardly depends on the
-// size. Blocks begin at fixed rows, so that sums do not depend on tiles. They are about 2 log2(size) additions deep.
+// Few rows are added up as they are. A window of more consists of up to three rows, whole blocks of four rows, and up
+// to three rows again. The sum of a block is computed once, and so is the sum of the blocks between, for all windows
+// that begin in one block: it is a window of blocks, made up in the same way. So the cost of a row hardly depends on
+// the size. Blocks begin at fixed rows, so that sums do not depend on tiles. They are about 2 log2(size) additions
+// deep.
 #pragma once
 
 #include <algorithm>
@@ -49,8 +50,8 @@ public:
         }
     }
 
-    /// Sums of the window that begins with row `first`, behind that of the one before. `row(y, buffer)` gives the pixels
-    /// of row `y`, `buffer` is room for them.
+    /// Sums of the window that begins with row `first`, behind that of the one before. `row(y, buffer)` gives the
+    /// pixels of row `y`, `buffer` is room for them.
     template <class Row, class Result>
     void operator()(const Row& row, index first, index length, Result* sums) {
         const auto finish = [](Sum sum) { return static_cast<Result>(sum); };

@@ -9,8 +9,8 @@
 
 namespace imkernels::detail {
 
-/// Writes order-preserving keys, or numbers. An output that is large and whose rows are contiguous is not read into the cache
-/// before it is overwritten: that is a third of the traffic of a filter that does little else.
+/// Writes order-preserving keys, or numbers. An output that is large and whose rows are contiguous is not read into the
+/// cache before it is overwritten: that is a third of the traffic of a filter that does little else.
 template <class Key, class Policy = FromOrderKey>
 class ResultWriter {
 public:

@@ -124,8 +124,8 @@ private:
     int top_ = 0;
 };
 
-/// Sums along a row, of windows of elements that lie `apart` from each other. Sums of a few are `Sum`s, those of windows
-/// `Total`s.
+/// Sums along a row, of windows of elements that lie `apart` from each other. Sums of a few are `Sum`s, those of
+/// windows `Total`s.
 template <class Sum, class Total = Sum>
 class SumAlong {
 public:
@@ -149,8 +149,8 @@ public:
                 terms[static_cast<std::size_t>(i)] = lines[below] + i * plan_[level - 1].size * apart_;
             }
             Sum* const line = room + (level - 1) * pitch;
-            add_terms<Sum>(terms.data(), here.base, covered - (here.size - 1) * apart_, [](Sum sum) { return sum; },
-                           line);
+            add_terms<Sum>(
+                terms.data(), here.base, covered - (here.size - 1) * apart_, [](Sum sum) { return sum; }, line);
             lines[below + 1] = line;
         }
         for (int level = plan_.top(); level >= 0; --level) {

@@ -8,14 +8,21 @@
 
 namespace imkernels::detail {
 
-/// The columns that the windows of a tile cover: `before` of them lie in front of the image, `behind` of them behind it.
-/// Their number among those `inside` that stands there stands in `sources`.
+/// The columns that the windows of a tile cover: `before` of them lie in front of the image, `behind` of them behind
+/// it. Their number among those `inside` that stands there stands in `sources`.
 struct TileColumns {
     bool direct;  // pixels are read from the image
     index first;  // column of the image
     index before, inside, behind;
     const index* sources;
 };
+
+/// Rows of a tile of an output of `rows`: many beside those that it only adds to its first sums.
+inline index rows_of_tile(index rows, const WindowAxis& window) {
+    const index tall = std::max<index>(128, 4 * window.size / window.step());
+    const index tiles = std::max<index>(1, (rows + tall - 1) / tall);
+    return std::max<index>(1, (rows + tiles - 1) / tiles);
+}
 
 template <class Pixel>
 class WindowRows {
@@ -55,7 +62,8 @@ public:
         return direct ? columns : TileColumns{false, 0, 0, covered, 0, sources};
     }
 
-    /// The pixels inside of the row that lies `y` rows behind the first one of output row 0. `buffer` is room for a row.
+    /// The pixels inside of the row that lies `y` rows behind the first one of output row 0. `buffer` is room for a
+    /// row.
     const Pixel* row(const Tile& tile, const TileColumns& columns, index y, Pixel* buffer) const {
         const index position = window_.rows.position(0) + y;
         const ConstPlane plane = image_.plane(tile.plane);
@@ -84,9 +92,7 @@ public:
 
 private:
     /// Columns outside of the image that a tile may have without being loaded.
-    static index most_outside(const Window2D& window) {
-        return 2 * std::min<index>(window.columns.reach() - 1, 4096);
-    }
+    static index most_outside(const Window2D& window) { return 2 * std::min<index>(window.columns.reach() - 1, 4096); }
 
     const ConstStack& image_;
     Window2D window_;
