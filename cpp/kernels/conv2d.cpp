@@ -8,16 +8,19 @@
 #include "kernels/conv2d.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
 #include "core/check.hpp"
+#include "kernels/detail/channel_lanes.hpp"
 #include "kernels/detail/weighted_sum.hpp"
 #include "kernels/detail/weights.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/window_blocks.hpp"
+#include "rows/zero_padded_tile.hpp"
 
 namespace imkernels {
 
@@ -264,10 +267,287 @@ private:
     WriteRun<double> write_;
 };
 
+/// Whether an output with its input is more than stays in the last cache.
+bool is_large(const MutableStack& out, index size) {
+    constexpr index large = index{16} << 20;
+    return out.planes() * out.first.rows * out.first.columns * size >= large;
+}
+
+/// Output channels in the lanes of vectors: a number of the image meets the weights of a tap for all of them. Output
+/// pixels can lie anywhere, so that no lane is ever idle for the sake of a short row.
+template <class Result>
+class ManyChannels {
+public:
+    ManyChannels(const ConstStack& x, const ConstStack& weight, const std::byte* bias, const MutableStack& out,
+                 const Window2D& window, index groups)
+        : x_(x),
+          weight_(weight),
+          bias_(bias),
+          out_(out),
+          window_(window),
+          groups_(groups),
+          group_{x.leading.back().extent / groups, out.leading.back().extent / groups},
+          width_(std::min(round_up(group_.out, lanes), most_width)),
+          cost_(static_cast<double>(width_ * std::max<index>(1, group_.in * window.taps())) /
+                static_cast<double>(4 * lanes)),
+          shape_(choose_shape()),
+          blocks_(window, shape_, sizeof(Work)),
+          tile_(blocks_.first(), shape_.rows, shape_.columns, x),
+          together_(choose_together()),
+          write_(row_writer<FromNumber, Result>(out.element)),
+          streams_(has_rows_of<Result>(out) && is_large(out, sizeof(Result))) {
+        require(tile_.can_read() && write_ != nullptr, "conv2d: no loop for these element types");
+        const Window2D& block = blocks_.first();
+        for (index c = 0; c < together_; ++c) {
+            for (index row = 0; row < block.rows.size; ++row) {
+                for (index column = 0; column < block.columns.size; ++column) {
+                    offsets_.push_back(c * tile_.size() + tile_.tap(row, column));
+                }
+            }
+        }
+    }
+
+    void run(int workers) {
+        pack_weights(workers);
+        const index images = out_.planes() / out_.leading.back().extent;
+        const index parts = images * groups_ * channels(group_.out, width_);
+        const std::size_t bytes = Scratch::bytes<Work>(together_ * tile_.size()) +
+                                  Scratch::bytes<Work>((most_sums() + slack) * width_) +
+                                  Scratch::bytes<Work>(lanes * results_pitch());
+        const TileGrid grid(parts, out_.first.rows, out_.first.columns, shape_, cost_, 1);
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { convolve(tile, scratch); });
+    }
+
+private:
+    using Work = detail::Summand<Result>;
+
+    static constexpr index lanes = lane_count<Work>;
+    static constexpr index block_width = detail::most_vectors * lanes;
+    static constexpr index most_width = 256 / block_width * block_width;  // output channels of a task
+    static constexpr index slack = std::max(lanes, detail::sums_slack);
+    /// What of the inputs, of the weights and of the sums is near while it is used.
+    static constexpr index near = index{256 * 1024} / static_cast<index>(sizeof(Work));
+
+    static index round_up(index count, index multiple) { return (count + multiple - 1) / multiple * multiple; }
+    static index evenly(index extent, index most) {
+        const index parts = std::max<index>(1, (extent + most - 1) / most);
+        return std::max<index>(1, (extent + parts - 1) / parts);
+    }
+
+    TileShape choose_shape() const {
+        // Few rows and long ones, but more of those where windows overlap a lot.
+        const index most =
+            std::clamp(near / width_, index{1}, std::max<index>(256, near / std::max<index>(1, group_.in)));
+        const index in_time = std::max<index>(1, static_cast<index>(longest_task / cost_));
+        const index widest = out_.first.rows == 1 ? most : std::max<index>(32, most / 8);
+        const index columns = evenly(out_.first.columns, std::min(widest, in_time));
+        return {evenly(out_.first.rows, std::max<index>(1, std::min(most, in_time) / columns)), columns};
+    }
+
+    index choose_together() const {
+        const index most =
+            blocks_.count() > 1 ? 1 : std::min(near / tile_.size(), near / (block_width * window_.taps()));
+        return evenly(group_.in, std::max<index>(1, most));
+    }
+
+    index most_sums() const { return shape_.rows * shape_.columns; }
+    index results_pitch() const { return round_up(most_sums(), lanes); }
+
+    /// Weights of a block of output channels start here; tap by tap those of all channels, up to whole vectors.
+    index packed_at(index group, index first) const {
+        return (group * round_up(group_.out, lanes) + first) * group_.in * window_.taps();
+    }
+
+    static index width_of_block(index first, index last) {
+        return std::min(block_width, round_up(last - first, lanes));
+    }
+
+    void pack_weights(int workers) {
+        packed_.resize(static_cast<std::size_t>(packed_at(groups_, 0) + cache_line));
+        first_packed_ = packed();
+        const index blocks = channels(group_.out, lanes);
+        const double cost = static_cast<double>(lanes * group_.in * window_.taps());
+        parallel_for({groups_ * blocks, cost, 0, workers},
+                     [&](index number, Scratch) { pack_lanes(number / blocks, number % blocks * lanes); });
+    }
+
+    /// Packs the weights of as many output channels as a vector has lanes.
+    void pack_lanes(index group, index first) const {
+        const index block = first / block_width * block_width, width = width_of_block(block, group_.out);
+        const index taps = group_.in * window_.taps();
+        Work* target = first_packed_ + packed_at(group, block) + (first - block);
+        Work rows[lanes * lanes] = {}, columns[lanes * lanes];
+        for (index t = 0; t < taps; t += lanes, target += lanes * width) {
+            const index count = std::min(lanes, taps - t);
+            for (index o = 0; o < std::min(lanes, group_.out - first); ++o) {
+                copy_weights(group * group_.out + first + o, t, count, rows + o * lanes);
+            }
+            detail::transpose_square(rows, lanes, columns, lanes);
+            for (index i = 0; i < count; ++i) {
+                std::copy_n(columns + i * lanes, lanes, target + i * width);
+            }
+        }
+    }
+
+    /// Copies `count` weights of an output channel, from number `first` of those of all its input channels on.
+    void copy_weights(index channel, index first, index count, Work* target) const {
+        constexpr index size = sizeof(Work);
+        const ConstPlane& kernel = weight_.first;
+        const index apart = weight_.leading[1].stride;
+        const std::byte* weights = kernel.data + channel * weight_.leading[0].stride;
+        if (kernel.column_stride == size && kernel.row_stride == kernel.columns * size &&
+            apart == window_.taps() * size) {
+            std::memcpy(target, weights + first * size, static_cast<std::size_t>(count * size));
+            return;
+        }
+        for (index i = first; i < first + count; ++i) {
+            const index tap = i % window_.taps();
+            const std::byte* plane = weights + i / window_.taps() * apart;
+            std::memcpy(target++,
+                        plane + tap / kernel.columns * kernel.row_stride + tap % kernel.columns * kernel.column_stride,
+                        sizeof(Work));
+        }
+    }
+
+    /// Where packed weights start: on a cache line.
+    Work* packed() {
+        const auto address = reinterpret_cast<std::uintptr_t>(packed_.data());
+        return packed_.data() + (cache_line - address % cache_line) % cache_line / sizeof(Work);
+    }
+
+    void convolve(const Tile& tile, Scratch scratch) const {
+        Work* inputs = scratch.take<Work>(together_ * tile_.size());
+        Work* sums = scratch.take<Work>((most_sums() + slack) * width_);
+        Work* results = scratch.take<Work>(lanes * results_pitch());
+        const index chunks = channels(group_.out, width_);
+        const index image = tile.plane / (chunks * groups_), group = tile.plane / chunks % groups_;
+        const index first = tile.plane % chunks * width_, last = std::min(first + width_, group_.out);
+        start(group * group_.out + first, last - first, tile.rows * tile.columns, sums);
+        for (index c = 0; c < group_.in; c += together_) {
+            const index count = std::min(together_, group_.in - c);
+            for (index i = 0; i < blocks_.count(); ++i) {
+                const WindowBlocks::Block block = blocks_[i];
+                for (index j = 0; j < count; ++j) {
+                    tile_.load(x_.plane((image * groups_ + group) * group_.in + c + j), tile.row, tile.column,
+                               tile.rows, tile.columns, block.row, block.column, inputs + j * tile_.size());
+                }
+                const index tap = c * window_.taps() + block.row * window_.columns.size + block.column;
+                for (index o = first; o < last; o += block_width) {
+                    const index width = width_of_block(o, group_.out);
+                    detail::with_vectors(width / lanes, [&](auto vectors) {
+                        add_block<vectors>(tile, inputs, count * block.rows * block.columns,
+                                           first_packed_ + packed_at(group, o) + tap * width, sums + (o - first));
+                    });
+                }
+            }
+        }
+        for (index o = first; o < last; o += lanes) {
+            write(tile, (image * groups_ + group) * group_.out + o, std::min(lanes, last - o), sums + (o - first),
+                  results);
+        }
+        if (streams_) {
+            finish_streams();
+        }
+    }
+
+    /// Puts the bias where sums will be.
+    void start(index channel, index count, index pixels, Work* sums) const {
+        std::fill_n(sums, width_, Work{});
+        if (bias_ != nullptr) {
+            std::memcpy(sums, bias_ + channel * static_cast<index>(sizeof(Work)),
+                        static_cast<std::size_t>(count) * sizeof(Work));
+        }
+        for (index i = 1; i < pixels + slack; ++i) {
+            std::copy_n(sums, width_, sums + i * width_);
+        }
+    }
+
+    template <index vectors>
+    void add_block(const Tile& tile, const Work* inputs, index count, const Work* weights, Work* sums) const {
+        constexpr index together = detail::sums_together<vectors>;
+        const Work* pixels[together];
+        index row = 0, column = 0;
+        for (index done = 0; done < tile.rows * tile.columns; done += together) {
+            for (const Work*& pixel : pixels) {
+                pixel = inputs + row * tile_.output_pitch() + column * tile_.output_step();
+                if (++column == tile.columns && row + 1 < tile.rows) {
+                    column = 0;
+                    ++row;
+                }
+                column = std::min(column, tile.columns - 1);  // past the end: the last one again
+            }
+            detail::add_products<Work, vectors>(pixels, offsets_.data(), count, weights, sums + done * width_, width_);
+        }
+    }
+
+    /// Writes the results of `count` channels from `channel` on.
+    void write(const Tile& tile, index channel, index count, const Work* sums, Work* results) const {
+        const index pixels = tile.rows * tile.columns;
+        for (index i = 0; i < pixels; i += lanes) {
+            detail::transpose_square(sums + i * width_, width_, results + i, results_pitch());
+        }
+        for (index o = 0; o < count; ++o) {
+            const MutablePlane target = out_.plane(channel + o);
+            // Signed and unsigned types of one size may alias.
+            const Result* row = reinterpret_cast<const Result*>(results + o * results_pitch());
+            const bool one_run =
+                tile.columns == target.columns && target.row_stride == target.columns * target.column_stride;
+            const index length = one_run ? pixels : tile.columns;
+            for (index done = 0; done < pixels; done += length) {
+                std::byte* first = target.at(tile.row + done / tile.columns, tile.column);
+                if (streams_) {
+                    stream(reinterpret_cast<const std::byte*>(row + done), length * static_cast<index>(sizeof(Result)),
+                           first);
+                } else {
+                    write_(row + done, length, first, target.column_stride);
+                }
+            }
+        }
+    }
+
+    const ConstStack& x_;
+    const ConstStack& weight_;
+    const std::byte* bias_;
+    const MutableStack& out_;
+    Window2D window_;
+    index groups_;
+    Group group_;
+    index width_;  // of a row of sums: output channels of a task, up to whole vectors
+    double cost_;
+    TileShape shape_;
+    WindowBlocks blocks_;
+    ZeroPaddedTile<Work> tile_;
+    index together_;  // input channels that are loaded together
+    WriteRun<Result> write_;
+    bool streams_;                // results past the caches
+    std::vector<index> offsets_;  // of the taps of a block in those channels
+    std::vector<Work> packed_;
+    Work* first_packed_ = nullptr;
+};
+
 /// Whether the channels of images and weights fit together; the last leading axis counts them.
 bool channels_fit(const StackView<const std::byte>& x, index out_channels, const auto& weight, index groups) {
     return !x.leading.empty() && weight.leading.size() == 2 && groups > 0 && out_channels % groups == 0 &&
            weight.leading[0].extent == out_channels && weight.leading[1].extent * groups == x.leading.back().extent;
+}
+
+/// Whether an output sees nothing but the pixel in its place.
+bool is_one_pixel(const Window2D& window) {
+    const auto trivial = [](const WindowAxis& axis) { return axis.size == 1 && axis.stride == 1 && axis.before == 0; };
+    return trivial(window.rows) && trivial(window.columns);
+}
+
+/// Whether two images of the same extents lie in memory without gaps between their rows.
+bool same_pixels(const auto& one, const auto& other) {
+    const auto dense = [](const auto& plane) { return plane.row_stride == plane.columns * plane.column_stride; };
+    return one.rows == other.rows && one.columns == other.columns && dense(one) && dense(other);
+}
+
+/// Such an image as a single row.
+auto one_row(auto plane) {
+    plane.columns *= plane.rows;
+    plane.rows = 1;
+    return plane;
 }
 
 /// Whether the axes before the channels are the same.
@@ -278,8 +558,14 @@ bool same_images(const auto& one, const auto& other) {
 }
 }  // namespace
 
-void conv2d(const ConstStack& x, const ConstStack& weight, const std::byte* bias, const MutableStack& out,
+void conv2d(const ConstStack& images, const ConstStack& weight, const std::byte* bias, const MutableStack& results,
             const Window2D& window, index groups, int workers) {
+    ConstStack x = images;
+    MutableStack out = results;
+    if (is_one_pixel(window) && same_pixels(x.first, out.first)) {
+        x.first = one_row(x.first);
+        out.first = one_row(out.first);
+    }
     require(!out.leading.empty() && channels_fit(x, out.leading.back().extent, weight, groups) && same_images(x, out),
             "conv2d: images, channels and weights fit together");
     require(weight.first.rows == window.rows.size && weight.first.columns == window.columns.size,
@@ -291,7 +577,12 @@ void conv2d(const ConstStack& x, const ConstStack& weight, const std::byte* bias
         return;
     }
     const bool known = detail::visit_weights(weight.element.dtype, [&](auto tag) {
-        Conv2d<typename decltype(tag)::type>(x, weight, bias, out, window, groups).run(workers);
+        using Result = typename decltype(tag)::type;
+        if (2 * (out.leading.back().extent / groups) > lane_count<Result>) {
+            ManyChannels<Result>(x, weight, bias, out, window, groups).run(workers);
+        } else {
+            Conv2d<Result>(x, weight, bias, out, window, groups).run(workers);
+        }
     });
     require(known, "conv2d: weights are int32, int64, float32 or float64");
 }

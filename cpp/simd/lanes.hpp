@@ -20,6 +20,13 @@ inline constexpr index vector_bytes = 32;
 inline constexpr index vector_bytes = 16;
 #endif
 
+/// Vectors that fit into registers.
+#if defined(__SSE2__) && !defined(__AVX512F__)
+inline constexpr index vector_registers = 16;
+#else
+inline constexpr index vector_registers = 32;
+#endif
+
 /// Before a loop: four rounds in one. Compilers do not do it by themselves where a store hangs on the round before.
 #define IMKERNELS_UNROLL_4 _Pragma("GCC unroll 4")
 
@@ -92,6 +99,42 @@ template <class T, index first, index count>
 IMKERNELS_INLINE Lanes<T> repeated(Lanes<T> lanes) {
     return detail::repeated<first, count, T>(lanes,
                                              std::make_index_sequence<static_cast<std::size_t>(lane_count<T>)>());
+}
+
+/// A number in every lane.
+template <class T>
+IMKERNELS_INLINE Lanes<T> broadcast(T number) {
+    return number - Lanes<T>{};  // which leaves -0.0 as it is
+}
+
+namespace detail {
+/// Step `width` of a transposition: numbers of two rows, exchanged where a square of that width stands off the
+/// diagonal.
+template <index width, class Vector, std::size_t... lane>
+IMKERNELS_INLINE void exchange(Vector& upper, Vector& lower, std::index_sequence<lane...>) {
+    constexpr index lanes = sizeof...(lane);
+    const Vector both = upper;
+    upper = __builtin_shufflevector(both, lower, ((lane & width) != 0 ? lanes + lane - width : lane)...);
+    lower = __builtin_shufflevector(both, lower, ((lane & width) != 0 ? lanes + lane : lane + width)...);
+}
+
+template <index width, class T>
+IMKERNELS_INLINE void transpose_from(Lanes<T> (&rows)[lane_count<T>]) {
+    if constexpr (width < lane_count<T>) {
+        for (index row = 0; row < lane_count<T>; ++row) {
+            if ((row & width) == 0) {
+                exchange<width>(rows[row], rows[row + width], std::make_index_sequence<lane_count<T>>{});
+            }
+        }
+        transpose_from<2 * width, T>(rows);
+    }
+}
+}  // namespace detail
+
+/// Lane i of row j becomes lane j of row i.
+template <class T>
+IMKERNELS_INLINE void transpose(Lanes<T> (&rows)[lane_count<T>]) {
+    detail::transpose_from<1, T>(rows);
 }
 
 inline constexpr index cache_line = 64;
