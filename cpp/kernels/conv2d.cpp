@@ -525,6 +525,271 @@ private:
     Work* first_packed_ = nullptr;
 };
 
+/// The gradient of the weights with output channels in the lanes of vectors: the leaf loop of the forward direction,
+/// summing over pixels where that sums over taps, with gradients for weights and taps for pixels. Runs of tiles are
+/// multiplied and added up in `Work`, the runs in double.
+template <class Work>
+class ManyChannelsGradient {
+public:
+    ManyChannelsGradient(const ConstStack& grad, const ConstStack& x, const MutableStack& out, const Window2D& window,
+                         index groups)
+        : grad_(grad),
+          x_(x),
+          out_(out),
+          window_(window),
+          groups_(groups),
+          group_{x.leading.back().extent / groups, grad.leading.back().extent / groups},
+          shape_(choose_shape()),
+          tile_(window, shape_.rows, shape_.columns, x),
+          together_(evenly(group_.in, std::min(near / tile_.size(), 2 * near / (block_width * window.taps())))),
+          read_grad_(row_reader<AsNumber, Work>(grad.element)),
+          write_(row_writer<FromNumber, double>(out.element)),
+          down_(count_of(grad.first.rows, shape_.rows)),
+          across_(count_of(grad.first.columns, shape_.columns)),
+          tiles_(grad.planes() / grad.leading.back().extent * down_ * across_),
+          parts_(choose_parts()) {
+        require(tile_.can_read() && read_grad_ != nullptr && write_ != nullptr,
+                "conv2d_backward_weight: no loop for these element types");
+        for (index c = 0; c < together_; ++c) {
+            for (index row = 0; row < window.rows.size; ++row) {
+                for (index column = 0; column < window.columns.size; ++column) {
+                    taps_.push_back(c * tile_.size() + tile_.tap(row, column));
+                }
+            }
+        }
+    }
+
+    /// Whether a tile of a channel and the sums of its taps are small enough.
+    static bool suits(const Window2D& window, TileShape tile) {
+        return buffer_bytes(window, tile, sizeof(Work)) <= static_cast<double>(near * sizeof(Work)) &&
+               window.taps() <= 2 * near / block_width;
+    }
+    static bool suits(const ConstStack& grad, const Window2D& window) {
+        return suits(window, tile_of(grad.first.rows, grad.first.columns));
+    }
+
+    void run(int workers) {
+        sums_.resize(static_cast<std::size_t>(parts_ * sums_of_part()));
+        const index tasks = groups_ * blocks() * count_of(group_.in, together_);
+        const double tile_cost = static_cast<double>(block_width * together_ * window_.taps()) *
+                                 static_cast<double>(shape_.rows * shape_.columns) / static_cast<double>(4 * lanes);
+        // A part of the tiles is one worker's, since its order of addition is part of the result. They come in runs, so
+        // that there is a moment between them to answer Ctrl-C.
+        const index run = std::max<index>(1, static_cast<index>(longest_task / tile_cost));
+        for (index done = 0; done < count_of(tiles_, parts_); done += run) {
+            parallel_for({parts_ * tasks, tile_cost * static_cast<double>(run), scratch_bytes(), workers},
+                         [&](index item, Scratch scratch) {
+                             const index part = item / tasks;
+                             const index first = part * tiles_ / parts_ + done;
+                             const index last = std::min(first + run, (part + 1) * tiles_ / parts_);
+                             add_tiles(part, item % tasks, first, last, scratch);
+                         });
+        }
+        const index octets = count_of(group_.out, lane_count<double>);
+        parallel_for({groups_ * octets, static_cast<double>(group_.in * window_.taps() * lane_count<double>),
+                      Scratch::bytes<double>(lane_count<double> * line_pitch()), workers},
+                     [&](index item, Scratch scratch) {
+                         write(item / octets, item % octets * lane_count<double>, scratch.take<double>(0));
+                     });
+    }
+
+private:
+    static constexpr index lanes = lane_count<Work>;
+    static constexpr index block_width = detail::most_vectors * lanes;
+    static constexpr index near = index{256 * 1024} / static_cast<index>(sizeof(Work));
+    static constexpr index most_pixels = 1024;  // of a tile, and that are added up in `Work`
+
+    /// What a task computes: a block of output channels and some input channels.
+    struct Task {
+        index group;
+        index out, width;  // channels from `out` on, up to whole vectors
+        index in, count;
+    };
+
+    static index count_of(index extent, index part) { return (extent + part - 1) / part; }
+    static index evenly(index extent, index most) {
+        const index parts = std::max<index>(1, count_of(extent, std::max<index>(1, most)));
+        return std::max<index>(1, count_of(extent, parts));
+    }
+    static TileShape tile_of(index rows, index columns) {
+        const index across = evenly(columns, rows == 1 ? most_pixels : most_pixels / 8);
+        return {evenly(rows, most_pixels / across), across};
+    }
+    TileShape choose_shape() const { return tile_of(grad_.first.rows, grad_.first.columns); }
+
+    index blocks() const { return count_of(group_.out, block_width); }
+    index padded_out() const { return count_of(group_.out, lanes) * lanes; }
+    index sums_of_part() const { return groups_ * padded_out() * group_.in * window_.taps(); }
+    /// Where the sums of a block of output channels start.
+    index sums_at(index group, index out) const { return (group * padded_out() + out) * group_.in * window_.taps(); }
+    index width_of_block(index out) const { return std::min(block_width, padded_out() - out); }
+
+    /// Parts of the tiles that are added up on their own, so that there is work for many threads.
+    index choose_parts() const {
+        constexpr index wanted_items = 16, most_sums = index{512} * 1024;
+        const index tasks = groups_ * blocks() * count_of(group_.in, together_);
+        return std::clamp<index>(std::min(wanted_items / tasks, most_sums / std::max<index>(1, sums_of_part())), 1,
+                                 std::max<index>(1, tiles_));
+    }
+
+    Task task(index number) const {
+        const index portions = count_of(group_.in, together_);
+        const index in = number % portions * together_;
+        const index out = number / portions % blocks() * block_width;
+        return {number / (portions * blocks()), out, width_of_block(out), in, std::min(together_, group_.in - in)};
+    }
+
+    std::size_t scratch_bytes() const {
+        const index pixels = shape_.rows * shape_.columns + lanes;
+        return Scratch::bytes<Work>(together_ * tile_.size()) + Scratch::bytes<Work>(pixels * block_width) +
+               Scratch::bytes<Work>(pixels * lanes) + Scratch::bytes<index>(pixels) +
+               Scratch::bytes<Work>((together_ * window_.taps() + detail::sums_slack) * block_width);
+    }
+
+    void add_tiles(index part, index number, index first, index last, Scratch scratch) {
+        const Task task = this->task(number);
+        const index pixels = shape_.rows * shape_.columns + lanes;
+        Work* inputs = scratch.take<Work>(together_ * tile_.size());
+        Work* gradients = scratch.take<Work>(pixels * block_width);
+        Work* rows = scratch.take<Work>(pixels * lanes);
+        index* offsets = scratch.take<index>(pixels);
+        Work* sums = scratch.take<Work>((together_ * window_.taps() + detail::sums_slack) * block_width);
+        double* total = sums_.data() + part * sums_of_part() + sums_at(task.group, task.out) +
+                        task.in * window_.taps() * task.width;
+        const index count = task.count * window_.taps();
+        index pixels_since = 0;
+        for (index t = first; t < last; ++t) {
+            if (pixels_since == 0) {
+                std::fill_n(sums, (count + detail::sums_slack) * task.width, Work{});
+            }
+            const Tile tile = this->tile(t);
+            load(task, tile, inputs, gradients, rows);
+            for (index y = 0; y < tile.rows; ++y) {
+                for (index x = 0; x < tile.columns; ++x) {
+                    offsets[y * tile.columns + x] = y * tile_.output_pitch() + x * tile_.output_step();
+                }
+            }
+            detail::with_vectors(task.width / lanes, [&](auto vectors) {
+                add_tile<vectors>(inputs, offsets, tile.rows * tile.columns, gradients, count, sums);
+            });
+            pixels_since += tile.rows * tile.columns;
+            if (pixels_since > most_pixels / 2 || t + 1 == last) {
+                for (index i = 0; i < count * task.width; ++i) {
+                    total[i] += static_cast<double>(sums[i]);
+                }
+                pixels_since = 0;
+            }
+        }
+    }
+
+    Tile tile(index number) const {
+        const index row = number / across_ % down_ * shape_.rows, column = number % across_ * shape_.columns;
+        return {number / (across_ * down_), row, column, std::min(shape_.rows, grad_.first.rows - row),
+                std::min(shape_.columns, grad_.first.columns - column)};
+    }
+
+    /// Loads the pixels that a tile (of the image tile.plane) sees, and its gradients, pixel by pixel those of all
+    /// output channels.
+    void load(const Task& task, const Tile& tile, Work* inputs, Work* gradients, Work* rows) const {
+        const index channel = (tile.plane * groups_ + task.group) * group_.in + task.in;
+        for (index c = 0; c < task.count; ++c) {
+            tile_.load(x_.plane(channel + c), tile.row, tile.column, tile.rows, tile.columns, 0, 0,
+                       inputs + c * tile_.size());
+        }
+        const index pixels = tile.rows * tile.columns, pitch = count_of(pixels, lanes) * lanes;
+        for (index o = 0; o < task.width; o += lanes) {
+            for (index lane = 0; lane < lanes; ++lane) {
+                load_gradients(tile, task, task.out + o + lane, rows + lane * pitch);
+            }
+            for (index i = 0; i < pixels; i += lanes) {
+                detail::transpose_square(rows + i, pitch, gradients + i * task.width + o, task.width);
+            }
+        }
+    }
+
+    void load_gradients(const Tile& tile, const Task& task, index out, Work* target) const {
+        if (out >= group_.out) {  // a lane that no channel is left for
+            std::fill_n(target, tile.rows * tile.columns, Work{});
+            return;
+        }
+        const ConstPlane grad = grad_.plane((tile.plane * groups_ + task.group) * group_.out + out);
+        const bool one_run = tile.columns == grad.columns && grad.row_stride == grad.columns * grad.column_stride;
+        const index length = one_run ? tile.rows * tile.columns : tile.columns;
+        for (index y = 0; y < (one_run ? 1 : tile.rows); ++y) {
+            read_grad_(grad.at(tile.row + y, tile.column), grad.column_stride, length, target + y * length);
+        }
+    }
+
+    template <index vectors>
+    void add_tile(const Work* inputs, const index* offsets, index pixels, const Work* gradients, index count,
+                  Work* sums) const {
+        constexpr index together = detail::sums_together<vectors>;
+        const Work* taps[together];
+        for (index first = 0; first < count; first += together) {
+            for (index i = 0; i < together; ++i) {
+                taps[i] = inputs + taps_[static_cast<std::size_t>(std::min(first + i, count - 1))];
+            }
+            detail::add_products<Work, vectors>(taps, offsets, pixels, gradients, sums + first * vectors * lanes,
+                                                vectors * lanes);
+        }
+    }
+
+    index line_pitch() const { return count_of(group_.in * window_.taps(), lane_count<double>) * lane_count<double>; }
+
+    /// Adds up the parts and writes the weights of the output channels of a vector.
+    void write(index group, index out, double* lines) {
+        constexpr index octet = lane_count<double>;
+        const index block = out / block_width * block_width, width = width_of_block(block);
+        const index count = group_.in * window_.taps();
+        for (index t = 0; t < count; t += octet) {
+            double square[octet * octet] = {};
+            for (index part = 0; part < parts_; ++part) {
+                const double* sums = sums_.data() + part * sums_of_part() + sums_at(group, block) + (out - block);
+                for (index i = 0; i < std::min(octet, count - t); ++i) {
+                    for (index lane = 0; lane < octet; ++lane) {
+                        square[i * octet + lane] += sums[(t + i) * width + lane];
+                    }
+                }
+            }
+            detail::transpose_square(square, octet, lines + t, line_pitch());
+        }
+        for (index o = 0; o < std::min(octet, group_.out - out); ++o) {
+            write_line(group * group_.out + out + o, lines + o * line_pitch());
+        }
+    }
+
+    void write_line(index channel, const double* line) const {
+        const auto& kernel = out_.first;
+        const bool one_run = kernel.row_stride == kernel.columns * kernel.column_stride &&
+                             out_.leading[1].stride == kernel.rows * kernel.row_stride;
+        if (one_run) {
+            return write_(line, group_.in * window_.taps(), out_.plane(channel * group_.in).data, kernel.column_stride);
+        }
+        for (index c = 0; c < group_.in; ++c) {
+            const MutablePlane target = out_.plane(channel * group_.in + c);
+            for (index row = 0; row < target.rows; ++row, line += target.columns) {
+                write_(line, target.columns, target.at(row, 0), target.column_stride);
+            }
+        }
+    }
+
+    const ConstStack& grad_;
+    const ConstStack& x_;
+    const MutableStack& out_;
+    Window2D window_;
+    index groups_;
+    Group group_;
+    TileShape shape_;
+    ZeroPaddedTile<Work> tile_;
+    index together_;  // input channels of a task
+    ReadRun<Work> read_grad_;
+    WriteRun<double> write_;
+    index down_, across_, tiles_;
+    index parts_;
+    std::vector<index> taps_;  // where they lie in the tiles of those channels
+    std::vector<double> sums_;
+};
+
 /// Whether the channels of images and weights fit together; the last leading axis counts them.
 bool channels_fit(const StackView<const std::byte>& x, index out_channels, const auto& weight, index groups) {
     return !x.leading.empty() && weight.leading.size() == 2 && groups > 0 && out_channels % groups == 0 &&
@@ -600,10 +865,19 @@ void conv2d_backward_weight(const ConstStack& grad, const ConstStack& x, const M
     }
     const bool in_float =
         row_reader<AsNumber, float>(grad.element) != nullptr && row_reader<AsNumber, float>(x.element) != nullptr;
+    const auto run = [&](auto tag) {
+        using Work = typename decltype(tag)::type;
+        if (2 * (grad.leading.back().extent / groups) > lane_count<Work> &&
+            ManyChannelsGradient<Work>::suits(grad, window)) {
+            ManyChannelsGradient<Work>(grad, x, out, window, groups).run(workers);
+        } else {
+            WeightGradient<Work>(grad, x, out, window, groups).run(workers);
+        }
+    };
     if (in_float) {
-        WeightGradient<float>(grad, x, out, window, groups).run(workers);
+        run(std::type_identity<float>{});
     } else {
-        WeightGradient<double>(grad, x, out, window, groups).run(workers);
+        run(std::type_identity<double>{});
     }
 }
 
