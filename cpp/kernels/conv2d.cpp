@@ -14,6 +14,7 @@
 
 #include "core/check.hpp"
 #include "kernels/detail/channel_lanes.hpp"
+#include "kernels/detail/pixel_lanes.hpp"
 #include "kernels/detail/weighted_sum.hpp"
 #include "kernels/detail/weights.hpp"
 #include "rows/row_writer.hpp"
@@ -30,6 +31,15 @@ struct Group {
     index in, out;
 };
 
+/// Whether so many output channels are worth vectors of their own.
+template <class Work>
+bool fill_lanes(index channels) {
+    return 2 * channels > lane_count<Work>;
+}
+
+/// With as few taps, rows of outputs are faster than output channels that have to be transposed.
+constexpr index few_taps = 16;
+
 /// Output channels that share the loading of an input channel.
 constexpr index most_together = 4;
 
@@ -37,241 +47,233 @@ index channels(index of_group, index together) {
     return (of_group + together - 1) / together;
 }
 
-template <class Result>
-class Conv2d {
-public:
-    Conv2d(const ConstStack& x, const ConstStack& weight, const std::byte* bias, const MutableStack& out,
-           const Window2D& window, index groups)
-        : x_(x),
-          weight_(weight),
-          bias_(bias),
-          out_(out),
-          window_(window),
-          groups_(groups),
-          group_{x.leading.back().extent / groups, out.leading.back().extent / groups},
-          together_(std::min(most_together, group_.out)),
-          cost_(static_cast<double>(together_ * std::max<index>(1, group_.in)) *
-                (0.3 + 0.05 * static_cast<double>(window.taps()))),
-          shape_(choose_tile_for_blocks(out.first.rows, out.first.columns, window, sizeof(Work), cost_)),
-          blocks_(window, shape_, sizeof(Work)),
-          loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases,
-                  row_reader<AsNumber, Work>(x.element), Fill<Work>{}),
-          write_(row_writer<FromNumber, Result>(out.element)),
-          sums_pitch_(shape_.columns + row_slack) {
-        require((row_reader<AsNumber, Work>(x.element) != nullptr) && write_ != nullptr,
-                "conv2d: no loop for these element types");
-        for (index row = 0; row < blocks_.first().rows.size; ++row) {
-            for (index column = 0; column < blocks_.first().columns.size; ++column) {
-                offsets_.push_back(loader_.tap(row, column));
-            }
-        }
-    }
-
-    void run(int workers) const {
-        const index images = out_.planes() / out_.leading.back().extent;
-        const index parts = images * groups_ * channels(group_.out, together_);
-        const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(blocks_.first().taps()) +
-                                  Scratch::bytes<Work>(together_ * shape_.rows * sums_pitch_);
-        const TileGrid grid(parts, out_.first.rows, out_.first.columns, shape_, cost_, 1);
-        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { convolve(tile, scratch); });
-    }
-
-private:
-    using Work = detail::Summand<Result>;
-
-    /// What a tile computes: channels [first, first + count) of a group of an image.
-    struct Part {
-        index image, group;
-        index first, count;
-    };
-
-    Part part(index number) const {
-        const index blocks = channels(group_.out, together_);
-        const index first = number % blocks * together_;
-        return {number / (blocks * groups_), number / blocks % groups_, first, std::min(together_, group_.out - first)};
-    }
-
-    void convolve(const Tile& tile, Scratch scratch) const {
-        Work* buffer = scratch.take<Work>(loader_.size());
-        Work* weights = scratch.take<Work>(blocks_.first().taps());
-        Work* sums = scratch.take<Work>(together_ * shape_.rows * sums_pitch_);
-        const Part part = this->part(tile.plane);
-        const index first_out = part.group * group_.out + part.first;
-        const index channel_sums = shape_.rows * sums_pitch_;
-        for (index o = 0; o < part.count; ++o) {
-            Work start{};
-            if (bias_ != nullptr) {
-                std::memcpy(&start, bias_ + (first_out + o) * static_cast<index>(sizeof(Work)), sizeof(Work));
-            }
-            std::fill_n(sums + o * channel_sums, tile.rows * sums_pitch_, start);
-        }
-        for (index c = 0; c < group_.in; ++c) {
-            const ConstPlane source = x_.plane((part.image * groups_ + part.group) * group_.in + c);
-            for (index i = 0; i < blocks_.count(); ++i) {
-                const WindowBlocks::Block block = blocks_[i];
-                loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation)
-                    .load(source, tile.row, tile.column, tile.rows, tile.columns, buffer);
-                for (index o = 0; o < part.count; ++o) {
-                    detail::copy_weights(weight_.plane((first_out + o) * group_.in + c), block, weights);
-                    add_block(tile, block, buffer, weights, sums + o * channel_sums);
-                }
-            }
-        }
-        for (index o = 0; o < part.count; ++o) {
-            const MutablePlane target = out_.plane(part.image * groups_ * group_.out + first_out + o);
-            for (index y = 0; y < tile.rows; ++y) {
-                // Signed and unsigned types of one size may alias.
-                write_(reinterpret_cast<const Result*>(sums + o * channel_sums + y * sums_pitch_), tile.columns,
-                       target.at(tile.row + y, tile.column), target.column_stride);
-            }
-        }
-    }
-
-    void add_block(const Tile& tile, const WindowBlocks::Block& block, const Work* buffer, const Work* weights,
-                   Work* sums) const {
-        for (index y = 0; y < tile.rows; ++y) {
-            detail::add_weighted_sum(buffer + y * loader_.output_pitch(), offsets_.data(), weights,
-                                     block.rows * block.columns, tile.columns, sums + y * sums_pitch_);
-        }
-    }
-
-    const ConstStack& x_;
-    const ConstStack& weight_;
-    const std::byte* bias_;
-    const MutableStack& out_;
-    Window2D window_;
-    index groups_;
-    Group group_;
-    index together_;
-    double cost_;
-    TileShape shape_;
-    WindowBlocks blocks_;
-    TileLoader<Work> loader_;
-    WriteRun<Result> write_;
-    index sums_pitch_;
-    std::vector<index> offsets_;  // of a block's taps in the buffer
-};
-
-/// The gradient of the weights: one product of rows per tap, output channel and input channel. Tiles of all images are
-/// taken in order; the rows of a tile are multiplied in `Work` and added up in double.
+/// Copies `count` weights of an output channel, from number `first` of those of all its input channels on.
 template <class Work>
-class WeightGradient {
-public:
-    WeightGradient(const ConstStack& grad, const ConstStack& x, const MutableStack& out, const Window2D& window,
-                   index groups)
-        : grad_(grad),
-          x_(x),
-          out_(out),
-          window_(window),
-          groups_(groups),
-          group_{x.leading.back().extent / groups, grad.leading.back().extent / groups},
-          together_(std::min(most_together, group_.out)),
-          cost_(static_cast<double>(together_) * (0.5 + 0.1 * static_cast<double>(window.taps()))),
-          shape_(choose_tile_for_blocks(grad.first.rows, grad.first.columns, window, sizeof(Work), cost_)),
-          blocks_(window, shape_, sizeof(Work)),
-          loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases,
-                  row_reader<AsNumber, Work>(x.element), Fill<Work>{}),
-          read_grad_(row_reader<AsNumber, Work>(grad.element)),
-          write_(row_writer<FromNumber, double>(out.element)) {
-        require((row_reader<AsNumber, Work>(x.element) != nullptr) && read_grad_ != nullptr && write_ != nullptr,
-                "conv2d_backward_weight: no loop for these element types");
+void copy_weights(const ConstStack& weight, index channel, index first, index count, Work* target) {
+    constexpr index size = sizeof(Work);
+    const ConstPlane& kernel = weight.first;
+    const index taps = kernel.rows * kernel.columns, apart = weight.leading[1].stride;
+    const std::byte* weights = kernel.data + channel * weight.leading[0].stride;
+    if (kernel.column_stride == size && kernel.row_stride == kernel.columns * size && apart == taps * size) {
+        std::memcpy(target, weights + first * size, static_cast<std::size_t>(count * size));
+        return;
     }
-
-    void run(int workers) const {
-        const index images = grad_.planes() / grad_.leading.back().extent;
-        const index down = (grad_.first.rows + shape_.rows - 1) / shape_.rows;
-        const index across = (grad_.first.columns + shape_.columns - 1) / shape_.columns;
-        const index tiles = images * down * across;
-        const index parts = groups_ * group_.in * channels(group_.out, together_);
-        const std::size_t bytes =
-            Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(shape_.columns + row_slack);
-        std::vector<double> sums(static_cast<std::size_t>(out_.planes() * window_.taps()));
-        // A part is one worker's, since its order of addition is part of the result. Its tiles come in runs, so that
-        // there is a moment between them to answer Ctrl-C.
-        const double tile_cost = cost_ * static_cast<double>(shape_.rows * shape_.columns);
-        const index run = std::max<index>(1, static_cast<index>(longest_task / tile_cost));
-        for (index first = 0; first < tiles; first += run) {
-            const index last = std::min(first + run, tiles);
-            parallel_for({parts, tile_cost * static_cast<double>(last - first), bytes, workers},
-                         [&](index part, Scratch scratch) {
-                             for (index number = first; number < last; ++number) {
-                                 const index row = number / across % down * shape_.rows;
-                                 const index column = number % across * shape_.columns;
-                                 const Tile tile{number / (across * down), row, column,
-                                                 std::min(shape_.rows, grad_.first.rows - row),
-                                                 std::min(shape_.columns, grad_.first.columns - column)};
-                                 add_tile(part, tile, sums.data(), scratch);
-                             }
-                         });
-        }
-        write(sums.data());
+    for (index i = first; i < first + count; ++i) {
+        const index tap = i % taps;
+        const std::byte* plane = weights + i / taps * apart;
+        const std::byte* source =
+            plane + tap / kernel.columns * kernel.row_stride + tap % kernel.columns * kernel.column_stride;
+        std::memcpy(target++, source, sizeof(Work));
     }
+}
 
-private:
-    /// Adds what a tile (of the image tile.plane) gives to the weights of one input channel and a few output channels.
-    void add_tile(index part, const Tile& tile, double* sums, Scratch scratch) const {
-        Work* buffer = scratch.take<Work>(loader_.size());
-        Work* gradients = scratch.take<Work>(shape_.columns + row_slack);
-        const index first = part % channels(group_.out, together_) * together_;
-        const index channel = part / channels(group_.out, together_);  // of all groups
-        const index group = channel / group_.in;
-        const ConstPlane source = x_.plane(tile.plane * groups_ * group_.in + channel);
-        for (index i = 0; i < blocks_.count(); ++i) {
-            const WindowBlocks::Block block = blocks_[i];
-            loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation)
-                .load(source, tile.row, tile.column, tile.rows, tile.columns, buffer);
-            for (index o = first; o < std::min(first + together_, group_.out); ++o) {
-                const index out = group * group_.out + o;
-                const ConstPlane grad = grad_.plane(tile.plane * groups_ * group_.out + out);
-                double* weights = sums + (out * group_.in + channel % group_.in) * window_.taps();
-                for (index y = 0; y < tile.rows; ++y) {
-                    read_grad_(grad.at(tile.row + y, tile.column), grad.column_stride, tile.columns, gradients);
-                    add_row(block, buffer + y * loader_.output_pitch(), gradients, tile.columns, weights);
-                }
+/// Where the taps of a window on `channels` tiles, one behind the other, lie.
+template <class Work>
+std::vector<index> tap_offsets(const ZeroPaddedTile<Work>& tile, const Window2D& window, index channels) {
+    std::vector<index> offsets;
+    for (index c = 0; c < channels; ++c) {
+        for (index row = 0; row < window.rows.size; ++row) {
+            for (index column = 0; column < window.columns.size; ++column) {
+                offsets.push_back(c * tile.size() + tile.tap(row, column));
             }
         }
     }
-
-    void add_row(const WindowBlocks::Block& block, const Work* first, const Work* gradients, index count,
-                 double* weights) const {
-        for (index row = 0; row < block.rows; ++row) {
-            for (index column = 0; column < block.columns; ++column) {
-                weights[(block.row + row) * window_.columns.size + block.column + column] +=
-                    detail::dot_product(first + loader_.tap(row, column), gradients, count);
-            }
-        }
-    }
-
-    void write(const double* sums) const {
-        for (index plane = 0; plane < out_.planes(); ++plane) {
-            const MutablePlane target = out_.plane(plane);
-            for (index row = 0; row < target.rows; ++row) {
-                write_(sums + plane * window_.taps() + row * target.columns, target.columns, target.at(row, 0),
-                       target.column_stride);
-            }
-        }
-    }
-
-    const ConstStack& grad_;
-    const ConstStack& x_;
-    const MutableStack& out_;
-    Window2D window_;
-    index groups_;
-    Group group_;
-    index together_;
-    double cost_;
-    TileShape shape_;
-    WindowBlocks blocks_;
-    TileLoader<Work> loader_;
-    ReadRun<Work> read_grad_;
-    WriteRun<double> write_;
-};
+    return offsets;
+}
 
 /// Whether an output with its input is more than stays in the last cache.
 bool is_large(const MutableStack& out, index size) {
     constexpr index large = index{16} << 20;
     return out.planes() * out.first.rows * out.first.columns * size >= large;
 }
+
+/// Writes results of a tile that follow each other row by row, past the caches if they would only push out others.
+template <class Result>
+class TileWriter {
+public:
+    explicit TileWriter(const MutableStack& out)
+        : write_(row_writer<FromNumber, Result>(out.element)),
+          streams_(has_rows_of<Result>(out) && is_large(out, sizeof(Result))) {}
+
+    bool can_write() const { return write_ != nullptr; }
+
+    /// Rows of `results` lie `pitch` elements apart.
+    void operator()(const Tile& tile, const Result* results, index pitch, const MutablePlane& target) const {
+        const bool one_run = tile.columns == pitch && tile.columns == target.columns &&
+                             target.row_stride == target.columns * target.column_stride;
+        const index length = one_run ? tile.rows * tile.columns : tile.columns;
+        for (index row = 0; row < (one_run ? 1 : tile.rows); ++row) {
+            std::byte* first = target.at(tile.row + row, tile.column);
+            if (streams_) {
+                stream(reinterpret_cast<const std::byte*>(results + row * pitch),
+                       length * static_cast<index>(sizeof(Result)), first);
+            } else {
+                write_(results + row * pitch, length, first, target.column_stride);
+            }
+        }
+    }
+
+    /// To be called before others may read what was written.
+    void finish() const {
+        if (streams_) {
+            finish_streams();
+        }
+    }
+
+private:
+    WriteRun<Result> write_;
+    bool streams_;
+};
+
+/// Neighbouring pixels in the lanes of vectors: for few output channels, as in a depthwise convolution, and for few
+/// taps.
+template <class Result>
+class FewChannels {
+public:
+    FewChannels(const ConstStack& x, const ConstStack& weight, const std::byte* bias, const MutableStack& out,
+                const Window2D& window, index groups)
+        : x_(x),
+          weight_(weight),
+          out_(out),
+          window_(window),
+          groups_(groups),
+          group_{x.leading.back().extent / groups, out.leading.back().extent / groups},
+          shape_(
+              choose_tile_for_blocks(out.first.rows, out.first.columns, window, sizeof(Work), cost_of(group_, window))),
+          blocks_(window, shape_, sizeof(Work)),
+          tile_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases, x),
+          together_(blocks_.count() > 1 ? 1 : std::clamp<index>(near / tile_.size(), 1, std::max<index>(1, group_.in))),
+          one_step_(blocks_.count() == 1 && together_ >= group_.in),
+          pitch_(one_step_ ? shape_.columns : shape_.columns + row_slack),
+          write_(out),
+          offsets_(tap_offsets(tile_, blocks_.first(), together_)),
+          starts_(static_cast<std::size_t>(groups * padded_out())) {
+        require(tile_.can_read() && write_.can_write(), "conv2d: no loop for these element types");
+        for (index o = 0; bias != nullptr && o < groups * group_.out; ++o) {
+            std::memcpy(&starts_[static_cast<std::size_t>(o / group_.out * padded_out() + o % group_.out)],
+                        bias + o * static_cast<index>(sizeof(Work)), sizeof(Work));
+        }
+    }
+
+    void run(int workers) {
+        pack_weights();
+        const index images = out_.planes() / out_.leading.back().extent;
+        const std::size_t bytes = Scratch::bytes<Work>(together_ * tile_.size() + row_slack) +
+                                  Scratch::bytes<Work>((one_step_ ? most_outs : most_width) * channel_pitch());
+        const TileGrid grid(images * groups_ * channels(group_.out, most_width), out_.first.rows, out_.first.columns,
+                            shape_, cost_of(group_, window_), 1);
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { convolve(tile, scratch); });
+    }
+
+private:
+    using Work = detail::Summand<Result>;
+
+    static constexpr index most_outs = 4;   // output channels of a leaf loop
+    static constexpr index most_width = 8;  // and of a task
+    static constexpr index near = index{256 * 1024} / static_cast<index>(sizeof(Work));
+
+    /// Nanoseconds per pixel of the output channels of a task.
+    static double cost_of(Group group, const Window2D& window) {
+        return 0.5 +
+               static_cast<double>(std::min(group.out, most_width) * std::max<index>(1, group.in * window.taps())) /
+                   static_cast<double>(2 * lane_count<Work>);
+    }
+
+    index padded_out() const { return channels(group_.out, most_outs) * most_outs; }
+    index channel_pitch() const { return shape_.rows * pitch_ + row_slack; }
+    /// Output channels from `first` on that are computed together: 1, 2 or 4.
+    index outs_from(index first) const { return group_.out - first > 2 ? 4 : group_.out - first; }
+
+    /// Brings the weights of output channels that are computed together together, tap by tap.
+    void pack_weights() {
+        const index taps = group_.in * window_.taps();
+        packed_.resize(static_cast<std::size_t>(groups_ * padded_out() * taps));
+        std::vector<Work> line(static_cast<std::size_t>(taps));
+        for (index group = 0; group < groups_; ++group) {
+            for (index o = 0; o < group_.out; ++o) {
+                const index first = o / most_outs * most_outs, outs = outs_from(first);
+                copy_weights(weight_, group * group_.out + o, 0, taps, line.data());
+                Work* target = packed_.data() + (group * padded_out() + first) * taps + (o - first);
+                for (const Work weight : line) {
+                    *target = weight;
+                    target += outs;
+                }
+            }
+        }
+    }
+
+    void convolve(const Tile& tile, Scratch scratch) const {
+        Work* inputs = scratch.take<Work>(together_ * tile_.size() + row_slack);
+        Work* sums = scratch.take<Work>((one_step_ ? most_outs : most_width) * channel_pitch());
+        const index portions = channels(group_.out, most_width);
+        const index number = tile.plane / portions;  // of a group of an image
+        const index first = tile.plane % portions * most_width, last = std::min(first + most_width, group_.out);
+        for (index c = 0; c == 0 || c < group_.in; c += together_) {
+            const index count = std::min(together_, group_.in - c);
+            for (index i = 0; i < blocks_.count(); ++i) {
+                const WindowBlocks::Block block = blocks_[i];
+                for (index j = 0; j < count; ++j) {
+                    tile_.load(x_.plane(number * group_.in + c + j), tile.row, tile.column, tile.rows, tile.columns,
+                               block.row, block.column, inputs + j * tile_.size());
+                }
+                const index tap = c * window_.taps() + block.row * window_.columns.size + block.column;
+                for (index o = first; o < last; o += most_outs) {
+                    Work* target = sums + (one_step_ ? 0 : (o - first) * channel_pitch());
+                    add_block(tile, number % groups_ * padded_out() + o, inputs, tap,
+                              count * block.rows * block.columns, outs_from(o), target);
+                    if (one_step_) {
+                        write(tile, number * group_.out + o, std::min(most_outs, last - o), target);
+                    }
+                }
+            }
+        }
+        if (!one_step_) {
+            write(tile, number * group_.out + first, last - first, sums);
+        }
+        write_.finish();
+    }
+
+    /// Adds `count` taps from `tap` on of `outs` output channels, of which packed weights and starts begin at `out`.
+    void add_block(const Tile& tile, index out, const Work* inputs, index tap, index count, index outs,
+                   Work* sums) const {
+        const Work* weights = packed_.data() + out * group_.in * window_.taps() + tap * outs;
+        const Work* starts = tap == 0 ? starts_.data() + out : nullptr;
+        const auto leaf = outs == 1   ? detail::add_weighted_rows<Work, 1>
+                          : outs == 2 ? detail::add_weighted_rows<Work, 2>
+                                      : detail::add_weighted_rows<Work, 4>;
+        // In a single step rows of sums follow each other, and what is written past the end of one is overwritten.
+        const index pitch = one_step_ ? tile.columns : pitch_;
+        for (index row = 0; row < tile.rows; ++row) {
+            leaf(inputs + row * tile_.output_pitch(), offsets_.data(), count, weights, starts, tile.columns,
+                 sums + row * pitch, channel_pitch());
+        }
+    }
+
+    void write(const Tile& tile, index channel, index count, const Work* sums) const {
+        for (index o = 0; o < count; ++o) {
+            // Signed and unsigned types of one size may alias.
+            write_(tile, reinterpret_cast<const Result*>(sums + o * channel_pitch()), one_step_ ? tile.columns : pitch_,
+                   out_.plane(channel + o));
+        }
+    }
+
+    const ConstStack& x_;
+    const ConstStack& weight_;
+    const MutableStack& out_;
+    Window2D window_;
+    index groups_;
+    Group group_;
+    TileShape shape_;
+    WindowBlocks blocks_;
+    ZeroPaddedTile<Work> tile_;
+    index together_;  // input channels that are loaded together
+    bool one_step_;   // they are all
+    index pitch_;     // of rows of sums
+    TileWriter<Result> write_;
+    std::vector<index> offsets_;  // of the taps of a block in the channels
+    std::vector<Work> starts_;    // the bias
+    std::vector<Work> packed_;
+};
 
 /// Output channels in the lanes of vectors: a number of the image meets the weights of a tap for all of them. Output
 /// pixels can lie anywhere, so that no lane is ever idle for the sake of a short row.
@@ -292,19 +294,11 @@ public:
                 static_cast<double>(4 * lanes)),
           shape_(choose_shape()),
           blocks_(window, shape_, sizeof(Work)),
-          tile_(blocks_.first(), shape_.rows, shape_.columns, x),
+          tile_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::dense, x),
           together_(choose_together()),
-          write_(row_writer<FromNumber, Result>(out.element)),
-          streams_(has_rows_of<Result>(out) && is_large(out, sizeof(Result))) {
-        require(tile_.can_read() && write_ != nullptr, "conv2d: no loop for these element types");
-        const Window2D& block = blocks_.first();
-        for (index c = 0; c < together_; ++c) {
-            for (index row = 0; row < block.rows.size; ++row) {
-                for (index column = 0; column < block.columns.size; ++column) {
-                    offsets_.push_back(c * tile_.size() + tile_.tap(row, column));
-                }
-            }
-        }
+          write_(out),
+          offsets_(tap_offsets(tile_, blocks_.first(), together_)) {
+        require(tile_.can_read() && write_.can_write(), "conv2d: no loop for these element types");
     }
 
     void run(int workers) {
@@ -380,32 +374,12 @@ private:
         for (index t = 0; t < taps; t += lanes, target += lanes * width) {
             const index count = std::min(lanes, taps - t);
             for (index o = 0; o < std::min(lanes, group_.out - first); ++o) {
-                copy_weights(group * group_.out + first + o, t, count, rows + o * lanes);
+                copy_weights(weight_, group * group_.out + first + o, t, count, rows + o * lanes);
             }
             detail::transpose_square(rows, lanes, columns, lanes);
             for (index i = 0; i < count; ++i) {
                 std::copy_n(columns + i * lanes, lanes, target + i * width);
             }
-        }
-    }
-
-    /// Copies `count` weights of an output channel, from number `first` of those of all its input channels on.
-    void copy_weights(index channel, index first, index count, Work* target) const {
-        constexpr index size = sizeof(Work);
-        const ConstPlane& kernel = weight_.first;
-        const index apart = weight_.leading[1].stride;
-        const std::byte* weights = kernel.data + channel * weight_.leading[0].stride;
-        if (kernel.column_stride == size && kernel.row_stride == kernel.columns * size &&
-            apart == window_.taps() * size) {
-            std::memcpy(target, weights + first * size, static_cast<std::size_t>(count * size));
-            return;
-        }
-        for (index i = first; i < first + count; ++i) {
-            const index tap = i % window_.taps();
-            const std::byte* plane = weights + i / window_.taps() * apart;
-            std::memcpy(target++,
-                        plane + tap / kernel.columns * kernel.row_stride + tap % kernel.columns * kernel.column_stride,
-                        sizeof(Work));
         }
     }
 
@@ -445,9 +419,7 @@ private:
             write(tile, (image * groups_ + group) * group_.out + o, std::min(lanes, last - o), sums + (o - first),
                   results);
         }
-        if (streams_) {
-            finish_streams();
-        }
+        write_.finish();
     }
 
     /// Puts the bias where sums will be.
@@ -487,21 +459,9 @@ private:
             detail::transpose_square(sums + i * width_, width_, results + i, results_pitch());
         }
         for (index o = 0; o < count; ++o) {
-            const MutablePlane target = out_.plane(channel + o);
             // Signed and unsigned types of one size may alias.
-            const Result* row = reinterpret_cast<const Result*>(results + o * results_pitch());
-            const bool one_run =
-                tile.columns == target.columns && target.row_stride == target.columns * target.column_stride;
-            const index length = one_run ? pixels : tile.columns;
-            for (index done = 0; done < pixels; done += length) {
-                std::byte* first = target.at(tile.row + done / tile.columns, tile.column);
-                if (streams_) {
-                    stream(reinterpret_cast<const std::byte*>(row + done), length * static_cast<index>(sizeof(Result)),
-                           first);
-                } else {
-                    write_(row + done, length, first, target.column_stride);
-                }
-            }
+            write_(tile, reinterpret_cast<const Result*>(results + o * results_pitch()), tile.columns,
+                   out_.plane(channel + o));
         }
     }
 
@@ -518,8 +478,7 @@ private:
     WindowBlocks blocks_;
     ZeroPaddedTile<Work> tile_;
     index together_;  // input channels that are loaded together
-    WriteRun<Result> write_;
-    bool streams_;                // results past the caches
+    TileWriter<Result> write_;
     std::vector<index> offsets_;  // of the taps of a block in those channels
     std::vector<Work> packed_;
     Work* first_packed_ = nullptr;
@@ -540,23 +499,17 @@ public:
           groups_(groups),
           group_{x.leading.back().extent / groups, grad.leading.back().extent / groups},
           shape_(choose_shape()),
-          tile_(window, shape_.rows, shape_.columns, x),
+          tile_(window, shape_.rows, shape_.columns, ColumnLayout::dense, x),
           together_(evenly(group_.in, std::min(near / tile_.size(), 2 * near / (block_width * window.taps())))),
           read_grad_(row_reader<AsNumber, Work>(grad.element)),
           write_(row_writer<FromNumber, double>(out.element)),
+          taps_(tap_offsets(tile_, window, together_)),
           down_(count_of(grad.first.rows, shape_.rows)),
           across_(count_of(grad.first.columns, shape_.columns)),
           tiles_(grad.planes() / grad.leading.back().extent * down_ * across_),
           parts_(choose_parts()) {
         require(tile_.can_read() && read_grad_ != nullptr && write_ != nullptr,
                 "conv2d_backward_weight: no loop for these element types");
-        for (index c = 0; c < together_; ++c) {
-            for (index row = 0; row < window.rows.size; ++row) {
-                for (index column = 0; column < window.columns.size; ++column) {
-                    taps_.push_back(c * tile_.size() + tile_.tap(row, column));
-                }
-            }
-        }
     }
 
     /// Whether a tile of a channel and the sums of its taps are small enough.
@@ -734,39 +687,50 @@ private:
         }
     }
 
-    index line_pitch() const { return count_of(group_.in * window_.taps(), lane_count<double>) * lane_count<double>; }
+    /// Input channels whose weights are written together, and the room for those of an output channel.
+    index written_together() const { return std::clamp<index>(2 * near / block_width / window_.taps(), 1, group_.in); }
+    index line_pitch() const {
+        return count_of(written_together() * window_.taps(), lane_count<double>) * lane_count<double>;
+    }
 
     /// Adds up the parts and writes the weights of the output channels of a vector.
     void write(index group, index out, double* lines) {
+        for (index in = 0; in < group_.in; in += written_together()) {
+            const index count = std::min(written_together(), group_.in - in);
+            add_parts(group, out, in * window_.taps(), count * window_.taps(), lines);
+            for (index o = 0; o < std::min(lane_count<double>, group_.out - out); ++o) {
+                write_line((group * group_.out + out + o) * group_.in + in, count, lines + o * line_pitch());
+            }
+        }
+    }
+
+    void add_parts(index group, index out, index first, index count, double* lines) const {
         constexpr index octet = lane_count<double>;
         const index block = out / block_width * block_width, width = width_of_block(block);
-        const index count = group_.in * window_.taps();
         for (index t = 0; t < count; t += octet) {
             double square[octet * octet] = {};
             for (index part = 0; part < parts_; ++part) {
                 const double* sums = sums_.data() + part * sums_of_part() + sums_at(group, block) + (out - block);
                 for (index i = 0; i < std::min(octet, count - t); ++i) {
                     for (index lane = 0; lane < octet; ++lane) {
-                        square[i * octet + lane] += sums[(t + i) * width + lane];
+                        square[i * octet + lane] += sums[(first + t + i) * width + lane];
                     }
                 }
             }
             detail::transpose_square(square, octet, lines + t, line_pitch());
         }
-        for (index o = 0; o < std::min(octet, group_.out - out); ++o) {
-            write_line(group * group_.out + out + o, lines + o * line_pitch());
-        }
     }
 
-    void write_line(index channel, const double* line) const {
-        const auto& kernel = out_.first;
+    /// Writes the weights of `count` input channels from plane `first` of the result on.
+    void write_line(index first, index count, const double* line) const {
+        const MutablePlane& kernel = out_.first;
         const bool one_run = kernel.row_stride == kernel.columns * kernel.column_stride &&
                              out_.leading[1].stride == kernel.rows * kernel.row_stride;
         if (one_run) {
-            return write_(line, group_.in * window_.taps(), out_.plane(channel * group_.in).data, kernel.column_stride);
+            return write_(line, count * window_.taps(), out_.plane(first).data, kernel.column_stride);
         }
-        for (index c = 0; c < group_.in; ++c) {
-            const MutablePlane target = out_.plane(channel * group_.in + c);
+        for (index c = 0; c < count; ++c) {
+            const MutablePlane target = out_.plane(first + c);
             for (index row = 0; row < target.rows; ++row, line += target.columns) {
                 write_(line, target.columns, target.at(row, 0), target.column_stride);
             }
@@ -784,10 +748,125 @@ private:
     index together_;  // input channels of a task
     ReadRun<Work> read_grad_;
     WriteRun<double> write_;
+    std::vector<index> taps_;  // where they lie in the tiles of those channels
     index down_, across_, tiles_;
     index parts_;
-    std::vector<index> taps_;  // where they lie in the tiles of those channels
     std::vector<double> sums_;
+};
+
+/// The gradient of the weights: one product of rows per tap, output channel and input channel. Tiles of all images are
+/// taken in order; the rows of a tile are multiplied in `Work` and added up in double.
+template <class Work>
+class WeightGradient {
+public:
+    WeightGradient(const ConstStack& grad, const ConstStack& x, const MutableStack& out, const Window2D& window,
+                   index groups)
+        : grad_(grad),
+          x_(x),
+          out_(out),
+          window_(window),
+          groups_(groups),
+          group_{x.leading.back().extent / groups, grad.leading.back().extent / groups},
+          together_(std::min(most_together, group_.out)),
+          cost_(static_cast<double>(together_) * (0.5 + 0.1 * static_cast<double>(window.taps()))),
+          shape_(choose_tile_for_blocks(grad.first.rows, grad.first.columns, window, sizeof(Work), cost_)),
+          blocks_(window, shape_, sizeof(Work)),
+          loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases,
+                  row_reader<AsNumber, Work>(x.element), Fill<Work>{}),
+          read_grad_(row_reader<AsNumber, Work>(grad.element)),
+          write_(row_writer<FromNumber, double>(out.element)) {
+        require((row_reader<AsNumber, Work>(x.element) != nullptr) && read_grad_ != nullptr && write_ != nullptr,
+                "conv2d_backward_weight: no loop for these element types");
+    }
+
+    void run(int workers) const {
+        const index images = grad_.planes() / grad_.leading.back().extent;
+        const index down = (grad_.first.rows + shape_.rows - 1) / shape_.rows;
+        const index across = (grad_.first.columns + shape_.columns - 1) / shape_.columns;
+        const index tiles = images * down * across;
+        const index parts = groups_ * group_.in * channels(group_.out, together_);
+        const std::size_t bytes =
+            Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(shape_.columns + row_slack);
+        std::vector<double> sums(static_cast<std::size_t>(out_.planes() * window_.taps()));
+        // A part is one worker's, since its order of addition is part of the result. Its tiles come in runs, so that
+        // there is a moment between them to answer Ctrl-C.
+        const double tile_cost = cost_ * static_cast<double>(shape_.rows * shape_.columns);
+        const index run = std::max<index>(1, static_cast<index>(longest_task / tile_cost));
+        for (index first = 0; first < tiles; first += run) {
+            const index last = std::min(first + run, tiles);
+            parallel_for({parts, tile_cost * static_cast<double>(last - first), bytes, workers},
+                         [&](index part, Scratch scratch) {
+                             for (index number = first; number < last; ++number) {
+                                 const index row = number / across % down * shape_.rows;
+                                 const index column = number % across * shape_.columns;
+                                 const Tile tile{number / (across * down), row, column,
+                                                 std::min(shape_.rows, grad_.first.rows - row),
+                                                 std::min(shape_.columns, grad_.first.columns - column)};
+                                 add_tile(part, tile, sums.data(), scratch);
+                             }
+                         });
+        }
+        write(sums.data());
+    }
+
+private:
+    /// Adds what a tile (of the image tile.plane) gives to the weights of one input channel and a few output channels.
+    void add_tile(index part, const Tile& tile, double* sums, Scratch scratch) const {
+        Work* buffer = scratch.take<Work>(loader_.size());
+        Work* gradients = scratch.take<Work>(shape_.columns + row_slack);
+        const index first = part % channels(group_.out, together_) * together_;
+        const index channel = part / channels(group_.out, together_);  // of all groups
+        const index group = channel / group_.in;
+        const ConstPlane source = x_.plane(tile.plane * groups_ * group_.in + channel);
+        for (index i = 0; i < blocks_.count(); ++i) {
+            const WindowBlocks::Block block = blocks_[i];
+            loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation)
+                .load(source, tile.row, tile.column, tile.rows, tile.columns, buffer);
+            for (index o = first; o < std::min(first + together_, group_.out); ++o) {
+                const index out = group * group_.out + o;
+                const ConstPlane grad = grad_.plane(tile.plane * groups_ * group_.out + out);
+                double* weights = sums + (out * group_.in + channel % group_.in) * window_.taps();
+                for (index y = 0; y < tile.rows; ++y) {
+                    read_grad_(grad.at(tile.row + y, tile.column), grad.column_stride, tile.columns, gradients);
+                    add_row(block, buffer + y * loader_.output_pitch(), gradients, tile.columns, weights);
+                }
+            }
+        }
+    }
+
+    void add_row(const WindowBlocks::Block& block, const Work* first, const Work* gradients, index count,
+                 double* weights) const {
+        for (index row = 0; row < block.rows; ++row) {
+            for (index column = 0; column < block.columns; ++column) {
+                weights[(block.row + row) * window_.columns.size + block.column + column] +=
+                    detail::dot_product(first + loader_.tap(row, column), gradients, count);
+            }
+        }
+    }
+
+    void write(const double* sums) const {
+        for (index plane = 0; plane < out_.planes(); ++plane) {
+            const MutablePlane target = out_.plane(plane);
+            for (index row = 0; row < target.rows; ++row) {
+                write_(sums + plane * window_.taps() + row * target.columns, target.columns, target.at(row, 0),
+                       target.column_stride);
+            }
+        }
+    }
+
+    const ConstStack& grad_;
+    const ConstStack& x_;
+    const MutableStack& out_;
+    Window2D window_;
+    index groups_;
+    Group group_;
+    index together_;
+    double cost_;
+    TileShape shape_;
+    WindowBlocks blocks_;
+    TileLoader<Work> loader_;
+    ReadRun<Work> read_grad_;
+    WriteRun<double> write_;
 };
 
 /// Whether the channels of images and weights fit together; the last leading axis counts them.
@@ -843,10 +922,11 @@ void conv2d(const ConstStack& images, const ConstStack& weight, const std::byte*
     }
     const bool known = detail::visit_weights(weight.element.dtype, [&](auto tag) {
         using Result = typename decltype(tag)::type;
-        if (2 * (out.leading.back().extent / groups) > lane_count<Result>) {
+        if (fill_lanes<Result>(out.leading.back().extent / groups) &&
+            weight.leading[1].extent * window.taps() > few_taps) {
             ManyChannels<Result>(x, weight, bias, out, window, groups).run(workers);
         } else {
-            Conv2d<Result>(x, weight, bias, out, window, groups).run(workers);
+            FewChannels<Result>(x, weight, bias, out, window, groups).run(workers);
         }
     });
     require(known, "conv2d: weights are int32, int64, float32 or float64");
@@ -867,8 +947,7 @@ void conv2d_backward_weight(const ConstStack& grad, const ConstStack& x, const M
         row_reader<AsNumber, float>(grad.element) != nullptr && row_reader<AsNumber, float>(x.element) != nullptr;
     const auto run = [&](auto tag) {
         using Work = typename decltype(tag)::type;
-        if (2 * (grad.leading.back().extent / groups) > lane_count<Work> &&
-            ManyChannelsGradient<Work>::suits(grad, window)) {
+        if (fill_lanes<Work>(grad.leading.back().extent / groups) && ManyChannelsGradient<Work>::suits(grad, window)) {
             ManyChannelsGradient<Work>(grad, x, out, window, groups).run(workers);
         } else {
             WeightGradient<Work>(grad, x, out, window, groups).run(workers);

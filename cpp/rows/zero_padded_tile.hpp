@@ -8,21 +8,24 @@
 #include "core/array_view.hpp"
 #include "core/window.hpp"
 #include "rows/row_reader.hpp"
+#include "rows/tile_loader.hpp"
 
 namespace imkernels {
 
 template <class Work>
 class ZeroPaddedTile {
 public:
-    /// For tiles of at most `rows` x `columns` outputs. A row is loaded as it is; where pixels lie between the windows
-    /// (stride larger than the window), as one run of every `stride`-th pixel per column of a window.
-    ZeroPaddedTile(const Window2D& window, index rows, index columns, const ConstStack& images)
+    /// For tiles of at most `rows` x `columns` outputs. Pixels between windows (stride larger than the window) are left
+    /// out, for which there are phases in both layouts.
+    ZeroPaddedTile(const Window2D& window, index rows, index columns, ColumnLayout layout, const ConstStack& images)
         : window_(window),
           read_(row_reader<AsNumber, Work>(images.element)),
           native_(has_rows_of<Work>(images)),
-          whole_rows_(window.columns.step() == window.columns.stride),
-          run_pitch_(whole_rows_ ? window.columns.cover(columns) : columns),
-          pitch_(whole_rows_ ? run_pitch_ : window.columns.reach() * run_pitch_),
+          whole_rows_(window.columns.stride == 1 ||
+                      (layout == ColumnLayout::dense && window.columns.step() == window.columns.stride)),
+          run_(whole_rows_ ? window.columns.cover(columns)
+                           : columns + (window.columns.reach() - 1) / window.columns.stride),
+          pitch_(whole_rows_ ? run_ : window.columns.step() * run_),
           size_(window.rows.cover(rows) * pitch_) {}
 
     /// Whether there are images of this type to read.
@@ -32,8 +35,8 @@ public:
 
     /// Where tap (row, column) of output (0, 0) lies in the tile.
     index tap(index row, index column) const {
-        const index across = column * window_.columns.dilation;
-        return row * window_.rows.dilation * pitch_ + (whole_rows_ ? across : across * run_pitch_);
+        const index across = column * window_.columns.dilation, stride = window_.columns.stride;
+        return row * window_.rows.dilation * pitch_ + (whole_rows_ ? across : across % stride * run_ + across / stride);
     }
     /// Elements from an output to the one below.
     index output_pitch() const { return window_.rows.step() * pitch_; }
@@ -46,6 +49,7 @@ public:
               index tap_column, Work* tile) const {
         const WindowAxis& across = window_.columns;
         const index left = across.position(column, tap_column);
+        const index length = whole_rows_ ? across.cover(columns) : columns + (across.reach() - 1) / across.stride;
         for (index output = 0; output < rows; ++output) {
             const index fresh = output + 1 < rows ? window_.rows.step() : window_.rows.reach();
             for (index y = 0; y < fresh; ++y, tile += pitch_) {
@@ -53,10 +57,10 @@ public:
                 const bool inside = line >= 0 && line < plane.rows;
                 const std::byte* source = inside ? plane.data + line * plane.row_stride : nullptr;
                 if (whole_rows_) {
-                    load_run(source, plane, left, 1, across.cover(columns), tile);
+                    load_run(source, plane, left, 1, length, tile);
                 } else {
-                    for (index run = 0; run < across.reach(); ++run) {
-                        load_run(source, plane, left + run, across.stride, columns, tile + run * run_pitch_);
+                    for (index run = 0; run < across.step(); ++run) {
+                        load_run(source, plane, left + run, across.stride, length, tile + run * run_);
                     }
                 }
             }
@@ -91,7 +95,7 @@ private:
     ReadRun<Work> read_;
     bool native_;  // elements are `Work`, side by side
     bool whole_rows_;
-    index run_pitch_;
+    index run_;  // elements of a row, or of a phase of it
     index pitch_;
     index size_;
 };
