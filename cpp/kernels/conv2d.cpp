@@ -15,11 +15,9 @@
 #include "core/check.hpp"
 #include "kernels/detail/channel_lanes.hpp"
 #include "kernels/detail/pixel_lanes.hpp"
-#include "kernels/detail/weighted_sum.hpp"
 #include "kernels/detail/weights.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
-#include "rows/tile_loader.hpp"
 #include "rows/window_blocks.hpp"
 #include "rows/zero_padded_tile.hpp"
 
@@ -58,12 +56,17 @@ void copy_weights(const ConstStack& weight, index channel, index first, index co
         std::memcpy(target, weights + first * size, static_cast<std::size_t>(count * size));
         return;
     }
-    for (index i = first; i < first + count; ++i) {
-        const index tap = i % taps;
-        const std::byte* plane = weights + i / taps * apart;
-        const std::byte* source =
-            plane + tap / kernel.columns * kernel.row_stride + tap % kernel.columns * kernel.column_stride;
-        std::memcpy(target++, source, sizeof(Work));
+    index channel_in = first / taps, row = first % taps / kernel.columns, column = first % kernel.columns;
+    for (index i = 0; i < count; ++i) {
+        std::memcpy(target++, weights + channel_in * apart + row * kernel.row_stride + column * kernel.column_stride,
+                    size);
+        if (++column == kernel.columns) {
+            column = 0;
+            if (++row == kernel.rows) {
+                row = 0;
+                ++channel_in;
+            }
+        }
     }
 }
 
@@ -158,7 +161,7 @@ public:
     void run(int workers) {
         pack_weights();
         const index images = out_.planes() / out_.leading.back().extent;
-        const std::size_t bytes = Scratch::bytes<Work>(together_ * tile_.size() + row_slack) +
+        const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(together_)) +
                                   Scratch::bytes<Work>((one_step_ ? most_outs : most_width) * channel_pitch());
         const TileGrid grid(images * groups_ * channels(group_.out, most_width), out_.first.rows, out_.first.columns,
                             shape_, cost_of(group_, window_), 1);
@@ -203,7 +206,7 @@ private:
     }
 
     void convolve(const Tile& tile, Scratch scratch) const {
-        Work* inputs = scratch.take<Work>(together_ * tile_.size() + row_slack);
+        Work* inputs = scratch.take<Work>(tile_.sizes(together_));
         Work* sums = scratch.take<Work>((one_step_ ? most_outs : most_width) * channel_pitch());
         const index portions = channels(group_.out, most_width);
         const index number = tile.plane / portions;  // of a group of an image
@@ -289,7 +292,7 @@ public:
           window_(window),
           groups_(groups),
           group_{x.leading.back().extent / groups, out.leading.back().extent / groups},
-          width_(std::min(round_up(group_.out, lanes), most_width)),
+          width_(choose_width()),
           cost_(static_cast<double>(width_ * std::max<index>(1, group_.in * window.taps())) /
                 static_cast<double>(4 * lanes)),
           shape_(choose_shape()),
@@ -305,7 +308,7 @@ public:
         pack_weights(workers);
         const index images = out_.planes() / out_.leading.back().extent;
         const index parts = images * groups_ * channels(group_.out, width_);
-        const std::size_t bytes = Scratch::bytes<Work>(together_ * tile_.size()) +
+        const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(together_)) +
                                   Scratch::bytes<Work>((most_sums() + slack) * width_) +
                                   Scratch::bytes<Work>(lanes * results_pitch());
         const TileGrid grid(parts, out_.first.rows, out_.first.columns, shape_, cost_, 1);
@@ -319,8 +322,10 @@ private:
     static constexpr index block_width = detail::most_vectors * lanes;
     static constexpr index most_width = 256 / block_width * block_width;  // output channels of a task
     static constexpr index slack = std::max(lanes, detail::sums_slack);
+    static constexpr index few_tasks = 8;      // below which threads would have nothing to do
+    static constexpr index most_pixels = 128;  // that are not worth a task of their own
     /// What of the inputs, of the weights and of the sums is near while it is used.
-    static constexpr index near = index{256 * 1024} / static_cast<index>(sizeof(Work));
+    static constexpr index near = index{512 * 1024} / static_cast<index>(sizeof(Work));
 
     static index round_up(index count, index multiple) { return (count + multiple - 1) / multiple * multiple; }
     static index evenly(index extent, index most) {
@@ -328,14 +333,25 @@ private:
         return std::max<index>(1, (extent + parts - 1) / parts);
     }
 
+    index outputs() const {
+        return out_.planes() / out_.leading.back().extent * groups_ * out_.first.rows * out_.first.columns;
+    }
+
+    /// Many output channels share the loading of the input, but not at the price of idle threads.
+    index choose_width() const {
+        const index most = outputs() >= few_tasks * most_pixels ? most_width : block_width;
+        return std::min(round_up(group_.out, lanes), most);
+    }
+
     TileShape choose_shape() const {
-        // Few rows and long ones, but more of those where windows overlap a lot.
-        const index most =
-            std::clamp(near / width_, index{1}, std::max<index>(256, near / std::max<index>(1, group_.in)));
-        const index in_time = std::max<index>(1, static_cast<index>(longest_task / cost_));
-        const index widest = out_.first.rows == 1 ? most : std::max<index>(32, most / 8);
-        const index columns = evenly(out_.first.columns, std::min(widest, in_time));
-        return {evenly(out_.first.rows, std::max<index>(1, std::min(most, in_time) / columns)), columns};
+        // Inputs and sums are near; tiles are wide, but not so wide that windows overlap in a single row of them.
+        const index fair = outputs() * channels(group_.out, width_) / few_tasks;
+        const index room = std::min(near / width_, std::max<index>(256, near / std::max<index>(1, group_.in)));
+        const index in_time = static_cast<index>(longest_task / cost_);
+        const index most = std::max<index>(1, std::min({room, std::max<index>(fair, 64), in_time}));
+        const index widest = out_.first.rows == 1 ? most : std::min(most, std::max<index>(32, most / 8));
+        const index columns = evenly(out_.first.columns, widest);
+        return {evenly(out_.first.rows, std::max<index>(1, most / columns)), columns};
     }
 
     index choose_together() const {
@@ -390,7 +406,7 @@ private:
     }
 
     void convolve(const Tile& tile, Scratch scratch) const {
-        Work* inputs = scratch.take<Work>(together_ * tile_.size());
+        Work* inputs = scratch.take<Work>(tile_.sizes(together_));
         Work* sums = scratch.take<Work>((most_sums() + slack) * width_);
         Work* results = scratch.take<Work>(lanes * results_pitch());
         const index chunks = channels(group_.out, width_);
@@ -408,7 +424,7 @@ private:
                 const index tap = c * window_.taps() + block.row * window_.columns.size + block.column;
                 for (index o = first; o < last; o += block_width) {
                     const index width = width_of_block(o, group_.out);
-                    detail::with_vectors(width / lanes, [&](auto vectors) {
+                    detail::with_count<detail::most_vectors>(width / lanes, [&](auto vectors) {
                         add_block<vectors>(tile, inputs, count * block.rows * block.columns,
                                            first_packed_ + packed_at(group, o) + tap * width, sums + (o - first));
                     });
@@ -579,7 +595,7 @@ private:
 
     /// Parts of the tiles that are added up on their own, so that there is work for many threads.
     index choose_parts() const {
-        constexpr index wanted_items = 16, most_sums = index{512} * 1024;
+        constexpr index wanted_items = 8, most_sums = index{512} * 1024;
         const index tasks = groups_ * blocks() * count_of(group_.in, together_);
         return std::clamp<index>(std::min(wanted_items / tasks, most_sums / std::max<index>(1, sums_of_part())), 1,
                                  std::max<index>(1, tiles_));
@@ -594,7 +610,7 @@ private:
 
     std::size_t scratch_bytes() const {
         const index pixels = shape_.rows * shape_.columns + lanes;
-        return Scratch::bytes<Work>(together_ * tile_.size()) + Scratch::bytes<Work>(pixels * block_width) +
+        return Scratch::bytes<Work>(tile_.sizes(together_)) + Scratch::bytes<Work>(pixels * block_width) +
                Scratch::bytes<Work>(pixels * lanes) + Scratch::bytes<index>(pixels) +
                Scratch::bytes<Work>((together_ * window_.taps() + detail::sums_slack) * block_width);
     }
@@ -602,7 +618,7 @@ private:
     void add_tiles(index part, index number, index first, index last, Scratch scratch) {
         const Task task = this->task(number);
         const index pixels = shape_.rows * shape_.columns + lanes;
-        Work* inputs = scratch.take<Work>(together_ * tile_.size());
+        Work* inputs = scratch.take<Work>(tile_.sizes(together_));
         Work* gradients = scratch.take<Work>(pixels * block_width);
         Work* rows = scratch.take<Work>(pixels * lanes);
         index* offsets = scratch.take<index>(pixels);
@@ -622,11 +638,11 @@ private:
                     offsets[y * tile.columns + x] = y * tile_.output_pitch() + x * tile_.output_step();
                 }
             }
-            detail::with_vectors(task.width / lanes, [&](auto vectors) {
+            detail::with_count<detail::most_vectors>(task.width / lanes, [&](auto vectors) {
                 add_tile<vectors>(inputs, offsets, tile.rows * tile.columns, gradients, count, sums);
             });
             pixels_since += tile.rows * tile.columns;
-            if (pixels_since > most_pixels / 2 || t + 1 == last) {
+            if (pixels_since >= most_pixels * 3 / 4 || t + 1 == last) {
                 for (index i = 0; i < count * task.width; ++i) {
                     total[i] += static_cast<double>(sums[i]);
                 }
@@ -754,13 +770,14 @@ private:
     std::vector<double> sums_;
 };
 
-/// The gradient of the weights: one product of rows per tap, output channel and input channel. Tiles of all images are
-/// taken in order; the rows of a tile are multiplied in `Work` and added up in double.
+/// The gradient of the weights with neighbouring pixels in the lanes of vectors: one product of a tile of gradients
+/// with a tile of pixels per tap. Tiles of all images are taken in order; each is multiplied and added up in `Work`,
+/// the tiles in double.
 template <class Work>
-class WeightGradient {
+class FewChannelsGradient {
 public:
-    WeightGradient(const ConstStack& grad, const ConstStack& x, const MutableStack& out, const Window2D& window,
-                   index groups)
+    FewChannelsGradient(const ConstStack& grad, const ConstStack& x, const MutableStack& out, const Window2D& window,
+                        index groups)
         : grad_(grad),
           x_(x),
           out_(out),
@@ -768,14 +785,16 @@ public:
           groups_(groups),
           group_{x.leading.back().extent / groups, grad.leading.back().extent / groups},
           together_(std::min(most_together, group_.out)),
-          cost_(static_cast<double>(together_) * (0.5 + 0.1 * static_cast<double>(window.taps()))),
+          cost_(static_cast<double>(together_) *
+                (0.1 + static_cast<double>(window.taps()) / static_cast<double>(2 * lanes))),
           shape_(choose_tile_for_blocks(grad.first.rows, grad.first.columns, window, sizeof(Work), cost_)),
           blocks_(window, shape_, sizeof(Work)),
-          loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases,
-                  row_reader<AsNumber, Work>(x.element), Fill<Work>{}),
+          tile_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases, x),
+          pitch_((shape_.columns + lanes - 1) / lanes * lanes),
           read_grad_(row_reader<AsNumber, Work>(grad.element)),
-          write_(row_writer<FromNumber, double>(out.element)) {
-        require((row_reader<AsNumber, Work>(x.element) != nullptr) && read_grad_ != nullptr && write_ != nullptr,
+          write_(row_writer<FromNumber, double>(out.element)),
+          offsets_(tap_offsets(tile_, blocks_.first(), 1)) {
+        require(tile_.can_read() && read_grad_ != nullptr && write_ != nullptr,
                 "conv2d_backward_weight: no loop for these element types");
     }
 
@@ -785,8 +804,7 @@ public:
         const index across = (grad_.first.columns + shape_.columns - 1) / shape_.columns;
         const index tiles = images * down * across;
         const index parts = groups_ * group_.in * channels(group_.out, together_);
-        const std::size_t bytes =
-            Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(shape_.columns + row_slack);
+        const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(1)) + Scratch::bytes<Work>(shape_.rows * pitch_);
         std::vector<double> sums(static_cast<std::size_t>(out_.planes() * window_.taps()));
         // A part is one worker's, since its order of addition is part of the result. Its tiles come in runs, so that
         // there is a moment between them to answer Ctrl-C.
@@ -796,13 +814,15 @@ public:
             const index last = std::min(first + run, tiles);
             parallel_for({parts, tile_cost * static_cast<double>(last - first), bytes, workers},
                          [&](index part, Scratch scratch) {
+                             Work* pixels = scratch.take<Work>(tile_.sizes(1));
+                             Work* gradients = scratch.take<Work>(shape_.rows * pitch_);
                              for (index number = first; number < last; ++number) {
                                  const index row = number / across % down * shape_.rows;
                                  const index column = number % across * shape_.columns;
                                  const Tile tile{number / (across * down), row, column,
                                                  std::min(shape_.rows, grad_.first.rows - row),
                                                  std::min(shape_.columns, grad_.first.columns - column)};
-                                 add_tile(part, tile, sums.data(), scratch);
+                                 add_tile(part, tile, sums.data(), pixels, gradients);
                              }
                          });
         }
@@ -810,37 +830,45 @@ public:
     }
 
 private:
+    static constexpr index lanes = lane_count<Work>;
+
     /// Adds what a tile (of the image tile.plane) gives to the weights of one input channel and a few output channels.
-    void add_tile(index part, const Tile& tile, double* sums, Scratch scratch) const {
-        Work* buffer = scratch.take<Work>(loader_.size());
-        Work* gradients = scratch.take<Work>(shape_.columns + row_slack);
+    void add_tile(index part, const Tile& tile, double* sums, Work* pixels, Work* gradients) const {
         const index first = part % channels(group_.out, together_) * together_;
         const index channel = part / channels(group_.out, together_);  // of all groups
         const index group = channel / group_.in;
         const ConstPlane source = x_.plane(tile.plane * groups_ * group_.in + channel);
         for (index i = 0; i < blocks_.count(); ++i) {
             const WindowBlocks::Block block = blocks_[i];
-            loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation)
-                .load(source, tile.row, tile.column, tile.rows, tile.columns, buffer);
+            tile_.load(source, tile.row, tile.column, tile.rows, tile.columns, block.row, block.column, pixels);
             for (index o = first; o < std::min(first + together_, group_.out); ++o) {
                 const index out = group * group_.out + o;
-                const ConstPlane grad = grad_.plane(tile.plane * groups_ * group_.out + out);
-                double* weights = sums + (out * group_.in + channel % group_.in) * window_.taps();
-                for (index y = 0; y < tile.rows; ++y) {
-                    read_grad_(grad.at(tile.row + y, tile.column), grad.column_stride, tile.columns, gradients);
-                    add_row(block, buffer + y * loader_.output_pitch(), gradients, tile.columns, weights);
-                }
+                load_gradients(grad_.plane(tile.plane * groups_ * group_.out + out), tile, gradients);
+                add_block(tile, block, pixels, gradients,
+                          sums + (out * group_.in + channel % group_.in) * window_.taps());
             }
         }
     }
 
-    void add_row(const WindowBlocks::Block& block, const Work* first, const Work* gradients, index count,
-                 double* weights) const {
-        for (index row = 0; row < block.rows; ++row) {
-            for (index column = 0; column < block.columns; ++column) {
-                weights[(block.row + row) * window_.columns.size + block.column + column] +=
-                    detail::dot_product(first + loader_.tap(row, column), gradients, count);
-            }
+    /// Loads the gradients of a tile, rows filled up with zeros.
+    void load_gradients(const ConstPlane& grad, const Tile& tile, Work* target) const {
+        for (index y = 0; y < tile.rows; ++y, target += pitch_) {
+            read_grad_(grad.at(tile.row + y, tile.column), grad.column_stride, tile.columns, target);
+            std::fill(target + tile.columns, target + pitch_, Work{});
+        }
+    }
+
+    void add_block(const Tile& tile, const WindowBlocks::Block& block, const Work* pixels, const Work* gradients,
+                   double* weights) const {
+        const index taps = block.rows * block.columns;
+        const index leaves = (taps + detail::most_taps - 1) / detail::most_taps;
+        const detail::TwoTiles<Work> tiles{pixels, tile_.output_pitch(), gradients, pitch_, tile.rows, tile.columns};
+        weights += block.row * window_.columns.size + block.column;
+        for (index leaf = 0; leaf < leaves; ++leaf) {
+            const index first = leaf * taps / leaves, last = (leaf + 1) * taps / leaves;
+            detail::with_count<detail::most_taps>(last - first, [&](auto count) {
+                detail::add_tile_products<Work, count>(tiles, offsets_.data() + first, weights + first);
+            });
         }
     }
 
@@ -860,13 +888,15 @@ private:
     Window2D window_;
     index groups_;
     Group group_;
-    index together_;
+    index together_;  // output channels that share the loading of an input channel
     double cost_;
     TileShape shape_;
     WindowBlocks blocks_;
-    TileLoader<Work> loader_;
+    ZeroPaddedTile<Work> tile_;
+    index pitch_;  // of rows of gradients
     ReadRun<Work> read_grad_;
     WriteRun<double> write_;
+    std::vector<index> offsets_;  // of the taps of a block
 };
 
 /// Whether the channels of images and weights fit together; the last leading axis counts them.
@@ -947,10 +977,11 @@ void conv2d_backward_weight(const ConstStack& grad, const ConstStack& x, const M
         row_reader<AsNumber, float>(grad.element) != nullptr && row_reader<AsNumber, float>(x.element) != nullptr;
     const auto run = [&](auto tag) {
         using Work = typename decltype(tag)::type;
-        if (fill_lanes<Work>(grad.leading.back().extent / groups) && ManyChannelsGradient<Work>::suits(grad, window)) {
+        if (fill_lanes<Work>(grad.leading.back().extent / groups) && out.leading[1].extent * window.taps() > few_taps &&
+            ManyChannelsGradient<Work>::suits(grad, window)) {
             ManyChannelsGradient<Work>(grad, x, out, window, groups).run(workers);
         } else {
-            WeightGradient<Work>(grad, x, out, window, groups).run(workers);
+            FewChannelsGradient<Work>(grad, x, out, window, groups).run(workers);
         }
     };
     if (in_float) {

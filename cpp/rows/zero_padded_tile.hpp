@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/array_view.hpp"
+#include "core/scratch.hpp"
 #include "core/window.hpp"
 #include "rows/row_reader.hpp"
 #include "rows/tile_loader.hpp"
@@ -30,8 +31,9 @@ public:
 
     /// Whether there are images of this type to read.
     bool can_read() const { return read_ != nullptr; }
-    /// Elements of a tile.
+    /// Elements of a tile, and of some that follow each other.
     index size() const { return size_; }
+    index sizes(index tiles) const { return tiles * size_ + row_slack; }
 
     /// Where tap (row, column) of output (0, 0) lies in the tile.
     index tap(index row, index column) const {
@@ -44,23 +46,24 @@ public:
     index output_step() const { return whole_rows_ ? window_.columns.stride : 1; }
 
     /// Loads what the outputs [row, row + rows) x [column, column + columns) need for a window that starts `tap_row`
-    /// and `tap_column` taps further on.
+    /// and `tap_column` taps further on. Writes up to a cache line past the end.
     void load(const ConstPlane& plane, index row, index column, index rows, index columns, index tap_row,
               index tap_column, Work* tile) const {
         const WindowAxis& across = window_.columns;
         const index left = across.position(column, tap_column);
         const index length = whole_rows_ ? across.cover(columns) : columns + (across.reach() - 1) / across.stride;
+        const Span whole = span(plane, left, 1, length);
         for (index output = 0; output < rows; ++output) {
             const index fresh = output + 1 < rows ? window_.rows.step() : window_.rows.reach();
             for (index y = 0; y < fresh; ++y, tile += pitch_) {
                 const index line = window_.rows.position(row + output, tap_row) + y;
-                const bool inside = line >= 0 && line < plane.rows;
-                const std::byte* source = inside ? plane.data + line * plane.row_stride : nullptr;
-                if (whole_rows_) {
-                    load_run(source, plane, left, 1, length, tile);
+                if (line < 0 || line >= plane.rows) {
+                    clear(tile, pitch_);
+                } else if (whole_rows_) {
+                    load_span(plane, line, whole, tile);
                 } else {
-                    for (index run = 0; run < across.step(); ++run) {
-                        load_run(source, plane, left + run, across.stride, length, tile + run * run_);
+                    for (index phase = 0; phase < across.step(); ++phase) {
+                        load_span(plane, line, span(plane, left + phase, across.stride, length), tile + phase * run_);
                     }
                 }
             }
@@ -68,28 +71,53 @@ public:
     }
 
 private:
-    /// Loads the `count` pixels at `position`, `position + stride`, ... of a row; without a source zeros.
-    void load_run(const std::byte* source, const ConstPlane& plane, index position, index stride, index count,
-                  Work* target) const {
-        if (source == nullptr) {
-            std::fill_n(target, count, Work{});
-            return;
-        }
-        const auto outputs_before = [&](index pixel) {
+    /// Every `stride`-th pixel of a row from `first` on, and the zeros before and behind them.
+    struct Span {
+        index first, stride;
+        index before, inside, behind;
+    };
+
+    static Span span(const ConstPlane& plane, index position, index stride, index count) {
+        const auto before = [&](index pixel) {
             return pixel <= position ? 0 : std::min(count, (pixel - position + stride - 1) / stride);
         };
-        const index before = outputs_before(0), inside = outputs_before(plane.columns) - before;
-        std::fill_n(target, before, Work{});
-        if (inside > 0) {
-            const std::byte* first = source + (position + before * stride) * plane.column_stride;
-            if (native_ && stride == 1) {
-                std::memcpy(target + before, first, static_cast<std::size_t>(inside) * sizeof(Work));
+        const index zeros = before(0), inside = before(plane.columns) - zeros;
+        return {position + zeros * stride, stride, zeros, inside, count - zeros - inside};
+    }
+
+    void load_span(const ConstPlane& plane, index line, const Span& span, Work* target) const {
+        clear(target, span.before);
+        target += span.before;
+        if (span.inside > 0) {
+            const std::byte* source = plane.at(line, span.first);
+            if (native_ && span.stride == 1) {
+                copy(reinterpret_cast<const Work*>(source), span.inside, target);
             } else {
-                read_(first, inside > 1 ? stride * plane.column_stride : 0, inside, target + before);
+                read_(source, span.inside > 1 ? span.stride * plane.column_stride : 0, span.inside, target);
             }
         }
-        std::fill_n(target + before + inside, count - before - inside, Work{});
+        clear(target + span.inside, span.behind);
     }
+
+    /// Rows are short: cache lines, where a call would take longer than its work.
+    static void clear(Work* target, index count) {
+        for (index i = 0; i < count; i += at_once) {
+            std::memset(target + i, 0, line_bytes);
+        }
+    }
+    static void copy(const Work* source, index count, Work* target) {
+        if (count < at_once) {
+            std::memcpy(target, source, static_cast<std::size_t>(count) * sizeof(Work));
+            return;
+        }
+        for (index i = 0; i + at_once < count; i += at_once) {
+            std::memcpy(target + i, source + i, line_bytes);
+        }
+        std::memcpy(target + count - at_once, source + count - at_once, line_bytes);
+    }
+
+    static constexpr std::size_t line_bytes = Scratch::line;
+    static constexpr index at_once = static_cast<index>(line_bytes / sizeof(Work));
 
     Window2D window_;
     ReadRun<Work> read_;

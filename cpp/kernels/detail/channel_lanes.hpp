@@ -50,15 +50,15 @@ void add_products(const Work* const* numbers, const index* offsets, index count,
     }
 }
 
-/// Calls `function(std::integral_constant<index, vectors>)` for 1 <= vectors <= most_vectors.
-template <index known = most_vectors, class Function>
-void with_vectors(index vectors, Function&& function) {
-    if constexpr (known > 1) {
-        if (vectors < known) {
-            return with_vectors<known - 1>(vectors, function);
+/// Calls `function(std::integral_constant<index, count>)` for 1 <= count <= most.
+template <index most, class Function>
+void with_count(index count, Function&& function) {
+    if constexpr (most > 1) {
+        if (count < most) {
+            return with_count<most - 1>(count, function);
         }
     }
-    function(std::integral_constant<index, known>{});
+    function(std::integral_constant<index, most>{});
 }
 
 /// target[i][j] = source[j][i] for as many rows and columns as a vector has lanes.
