@@ -33,13 +33,22 @@ def expected(case: Case, inputs: Arrays) -> Arrays:
             return reference.max_pool_with_argmax(image, case.size, case.stride, case.padding)
         case "max_pool_backward", (grad, argmax):
             return (reference.max_pool_backward(grad, argmax, case.shape),)
+        case "conv2d", (x, weight):
+            return (reference.conv2d(x, weight, case.stride, case.padding, case.groups),)
+        case "conv2d_backward_input", (grad, weight):
+            layer = case.stride, case.padding, case.groups
+            return (reference.conv2d_backward_input(grad, weight, case.shape, *layer),)
+        case "conv2d_backward_weight", (grad, x):
+            layer = case.stride, case.padding, case.groups
+            return (reference.conv2d_backward_weight(grad, x, case.weight_shape, *layer),)
     raise ValueError(f"no reference for {case.name}")
 
 
 def check(case: Case, inputs: Arrays, wanted: Arrays, found: Arrays, *, interior: bool, mean_error: int) -> None:
     """Raise a `DisagreementError` where what was found differs from what is wanted by more than is allowed.
 
-    Order filters, pooling and argmax agree exactly, means of integers up to `mean_error`, sums of floats up to the
+    Order filters, pooling, argmax and layers of whole numbers agree exactly, means of integers up to `mean_error`, sums
+    of floats up to the
     rounding of their additions. `interior` leaves out the pixels whose window reaches over the border.
     """
     for want, got in zip(wanted, found, strict=True):

@@ -24,8 +24,24 @@ COLOUR = (2048, 2048, 3)
 FEATURE_MAPS = (8, 64, 112, 112)
 SMALL = (32, 32)
 
+# Layers of networks: (label, images, K, output channels, stride, groups).
+LAYERS = (
+    ("-64to64", (8, 64, 56, 56), 3, 64, 1, 1),
+    ("-256to256", (8, 256, 14, 14), 3, 256, 1, 1),
+    ("-3to64s2", (8, 3, 224, 224), 7, 64, 2, 1),
+    ("-256to64", (8, 256, 56, 56), 1, 64, 1, 1),
+    ("-depthwise", (8, 128, 56, 56), 3, 128, 1, 128),
+    ("-1to16", (8, 1, 256, 256), 3, 16, 1, 1),
+)
+
 # Odd extents, so that the quick run also checks the heads and tails of rows.
-QUICK_SHAPES = {PLANE: (119, 307), COLOUR: (119, 307, 3), FEATURE_MAPS: (2, 8, 57, 57), SMALL: SMALL}
+QUICK_SHAPES = {
+    PLANE: (119, 307),
+    COLOUR: (119, 307, 3),
+    FEATURE_MAPS: (2, 8, 57, 57),
+    SMALL: SMALL,
+    **{shape: (2, shape[1], 17, 19) for _, shape, *_ in LAYERS},
+}
 
 # From the grey levels 0..255 to the range of the dtype. int64 stays below 2**53, where SciPy's median is exact.
 GREY_SCALE = {"uint8": 1, "uint16": 257, "float32": 1, "int64": 2**32}
@@ -39,10 +55,12 @@ class Case:
     size: int  # K, the side of the square window or kernel
     dtype: str  # of the image; the kernel of a correlation and the gradient of a pooling have the same
     shape: tuple[int, ...] = PLANE  # of the image; in a backward pass, of the image that was pooled
-    image: str = "photograph"  # with sensor noise; or noise, constant, activations (rectified noise)
+    image: str = "photograph"  # with sensor noise; or noise, constant, activations (rectified noise), whole numbers
     interleaved: bool = False  # (H, W, C); otherwise (..., H, W)
     stride: int = 1
     padding: int = 0
+    outputs: int = 0  # channels of the result of a convolution over channels
+    groups: int = 1
     label: str = ""  # tells apart the cases that agree in function, size and dtype
 
     @property
@@ -54,6 +72,11 @@ class Case:
     def axes(self) -> tuple[int, int]:
         """The window axes of the image."""
         return (0, 1) if self.interleaved else (-2, -1)
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """The shape of the weights of a convolution over channels."""
+        return self.outputs, self.shape[1] // self.groups, self.size, self.size
 
     @property
     def pixels(self) -> int:
@@ -97,6 +120,15 @@ def _cases() -> Iterator[Case]:
                 stride=stride, padding=padding, label=f"s{stride}p{padding}",
             )  # fmt: skip
 
+    for function, layers in (
+        ("conv2d", LAYERS), ("conv2d_backward_input", LAYERS[:1]), ("conv2d_backward_weight", LAYERS[:1]),
+    ):  # fmt: skip
+        for label, shape, size, outputs, stride, groups in layers:
+            yield Case(
+                function, size, "float32", shape, "whole numbers",
+                stride=stride, padding=size // 2, outputs=outputs, groups=groups, label=label,
+            )  # fmt: skip
+
 
 def inputs(case: Case) -> tuple[Array, ...]:
     """Build the arrays that the function of `case` takes, the same in every process."""
@@ -107,10 +139,25 @@ def inputs(case: Case) -> tuple[Array, ...]:
             return image, (weights / np.abs(weights).sum()).astype(case.dtype)
         case "max_pool_backward":
             _, argmax = reference.max_pool_with_argmax(image, case.size, case.stride, case.padding)
-            # Whole numbers: their float sums are exact in whatever order a library adds them.
-            return np.random.default_rng(case.size).integers(-8, 9, argmax.shape).astype(case.dtype), argmax
+            return _whole_numbers(argmax.shape, case.dtype), argmax
+        case "conv2d":
+            return image, _whole_numbers(case.weight_shape, case.dtype)
+        case "conv2d_backward_input":
+            return _gradient(case), _whole_numbers(case.weight_shape, case.dtype)
+        case "conv2d_backward_weight":
+            return _gradient(case), image
         case _:
             return (image,)
+
+
+def _whole_numbers(shape: tuple[int, ...], dtype: str) -> Array:
+    """Return numbers whose float sums are exact in whatever order a library adds them."""
+    return np.random.default_rng(len(shape)).integers(-8, 9, shape).astype(dtype)
+
+
+def _gradient(case: Case) -> Array:
+    extents = ((pixels + 2 * case.padding - case.size) // case.stride + 1 for pixels in case.shape[2:])
+    return _whole_numbers((case.shape[0], case.outputs, *extents), case.dtype)
 
 
 def _image(case: Case) -> Array:
@@ -124,6 +171,8 @@ def _image(case: Case) -> Array:
             grey = np.full(case.shape, 100.0)
         case "activations":
             return np.maximum(rng.standard_normal(case.shape, dtype=np.float32), 0)
+        case "whole numbers":
+            return _whole_numbers(case.shape, case.dtype)
         case unknown:
             raise ValueError(f"case {case.name}: unknown image {unknown!r}")
     scaled = grey * GREY_SCALE[case.dtype]

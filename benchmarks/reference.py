@@ -77,6 +77,59 @@ def max_pool_backward(grad: Array, argmax: Array, shape: tuple[int, ...]) -> Arr
     return sums.reshape(shape).astype(grad.dtype)
 
 
+def conv2d(x: Array, weight: Array, stride: int, padding: int, groups: int) -> Array:
+    """Sum the products of weights and pixels, tap by tap."""
+    padded = np.pad(x.astype(np.float64), [(0, 0), (0, 0), (padding, padding), (padding, padding)])
+    kernels = _by_group(weight.astype(np.float64), groups, 0)
+    result: Any = 0
+    for tap, pixels in _taps(padded.shape, weight.shape, stride):
+        result = result + np.einsum(
+            "goc,ngcyx->ngoyx", kernels[..., *tap], _by_group(padded[..., *pixels], groups, 1), optimize=True
+        )
+    return np.asarray(result.reshape(len(x), len(weight), *result.shape[-2:]).astype(x.dtype))
+
+
+def conv2d_backward_input(
+    grad: Array, weight: Array, shape: tuple[int, ...], stride: int, padding: int, groups: int
+) -> Array:
+    """Send every gradient back to the pixels that it comes from, in images of `shape`."""
+    height, width = shape[-2:]
+    padded = np.zeros((*shape[:2], height + 2 * padding, width + 2 * padding))
+    kernels = _by_group(weight.astype(np.float64), groups, 0)
+    gradients = _by_group(grad.astype(np.float64), groups, 1)
+    for tap, pixels in _taps(padded.shape, weight.shape, stride):
+        share = np.einsum("goc,ngoyx->ngcyx", kernels[..., *tap], gradients, optimize=True)
+        padded[..., *pixels] += share.reshape(*shape[:2], *grad.shape[-2:])
+    return padded[..., padding : padding + height, padding : padding + width].astype(grad.dtype)
+
+
+def conv2d_backward_weight(
+    grad: Array, x: Array, shape: tuple[int, ...], stride: int, padding: int, groups: int
+) -> Array:
+    """Multiply every gradient with the pixels that it comes from, and add up per weight, of which there are `shape`."""
+    padded = np.pad(x.astype(np.float64), [(0, 0), (0, 0), (padding, padding), (padding, padding)])
+    gradients = _by_group(grad.astype(np.float64), groups, 1)
+    result = np.empty(shape)
+    for tap, pixels in _taps(padded.shape, shape, stride):
+        sums = np.einsum("ngoyx,ngcyx->goc", gradients, _by_group(padded[..., *pixels], groups, 1), optimize=True)
+        result[..., *tap] = sums.reshape(shape[:2])
+    return result.astype(grad.dtype)
+
+
+def _taps(
+    padded: tuple[int, ...], weight: tuple[int, ...], stride: int
+) -> Iterator[tuple[tuple[int, int], tuple[slice, slice]]]:
+    """Yield every tap of the kernels with the pixels of padded images that it meets."""
+    for row, column in np.ndindex(*weight[2:]):
+        bottom, right = (extent - size + 1 for extent, size in zip(padded[2:], weight[2:], strict=True))
+        yield (row, column), (slice(row, row + bottom, stride), slice(column, column + right, stride))
+
+
+def _by_group(array: Array, groups: int, axis: int) -> Array:
+    """Split an axis of channels into groups and the channels of each."""
+    return array.reshape(*array.shape[:axis], groups, array.shape[axis] // groups, *array.shape[axis + 1 :])
+
+
 def _bands_of_windows(image: Array, size: int) -> Iterator[Array]:
     padded = np.pad(image, size // 2, mode="symmetric")
     for start in range(0, image.shape[0], BAND_ROWS):

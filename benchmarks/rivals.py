@@ -82,6 +82,11 @@ def _axes(case: Case) -> dict[str, Any]:
     return {"axes": case.axes} if case.interleaved else {}
 
 
+def _layer(case: Case) -> dict[str, int]:
+    """Return the keywords of a convolution over channels, which PyTorch calls the same."""
+    return {"stride": case.stride, "padding": case.padding, "groups": case.groups}
+
+
 class Ours(Side):
     """imkernels, with `out` given."""
 
@@ -127,6 +132,18 @@ class Ours(Side):
     def max_pool_backward(self, case: Case, grad: Array, argmax: Array) -> Call:
         out = np.empty(case.shape, grad.dtype)
         return Call(partial(self.imkernels.max_pool_backward, grad, argmax, case.shape[-2:], out=out))
+
+    def conv2d(self, case: Case, x: Array, weight: Array) -> Call:
+        out = np.empty_like(self.imkernels.conv2d(x, weight, **_layer(case)))
+        return Call(partial(self.imkernels.conv2d, x, weight, out=out, **_layer(case)))
+
+    def conv2d_backward_input(self, case: Case, grad: Array, weight: Array) -> Call:
+        out = np.empty(case.shape, grad.dtype)
+        return Call(partial(self.imkernels.conv2d_backward_input, grad, weight, out.shape, out=out, **_layer(case)))
+
+    def conv2d_backward_weight(self, case: Case, grad: Array, x: Array) -> Call:
+        out = np.empty(case.weight_shape, grad.dtype)
+        return Call(partial(self.imkernels.conv2d_backward_weight, grad, x, out.shape, out=out, **_layer(case)))
 
 
 class OpenCV(Side):
@@ -213,6 +230,25 @@ class PyTorch(Side):
         window = [case.size] * 2, [case.stride] * 2, [case.padding] * 2, [1, 1], False
         tensors = self.torch.from_numpy(grad), pooled, *window, self.torch.from_numpy(argmax)
         return Call(partial(self.torch.ops.aten.max_pool2d_with_indices_backward.grad_input, *tensors, grad_input=out))
+
+    def conv2d(self, case: Case, x: Array, weight: Array) -> Call:
+        tensors = self.torch.from_numpy(x), self.torch.from_numpy(weight)
+        return Call(partial(self.torch.nn.functional.conv2d, *tensors, **_layer(case)))
+
+    def conv2d_backward_input(self, case: Case, grad: Array, weight: Array) -> Call:
+        images = self.torch.empty(case.shape)  # of which only the shape counts
+        return self._convolution_backward(case, grad, images, self.torch.from_numpy(weight), 0)
+
+    def conv2d_backward_weight(self, case: Case, grad: Array, x: Array) -> Call:
+        weight = self.torch.empty(case.weight_shape)
+        return self._convolution_backward(case, grad, self.torch.from_numpy(x), weight, 1)
+
+    def _convolution_backward(self, case: Case, grad: Array, images: Any, weight: Any, which: int) -> Call:
+        wanted = [which == number for number in range(3)]
+        layer = [case.stride] * 2, [case.padding] * 2, [1, 1], False, [0, 0], case.groups
+        tensors = self.torch.from_numpy(grad), images, weight, None
+        run = partial(self.torch.ops.aten.convolution_backward, *tensors, *layer, wanted)
+        return Call(lambda: run()[which])
 
 
 class SciPy(Side):

@@ -1,0 +1,100 @@
+// Sums of products of neighbouring pixels at once: the leaf loop of convolutions with few output channels.
+#pragma once
+
+#include "core/scratch.hpp"
+#include "simd/lanes.hpp"
+
+namespace imkernels::detail {
+
+/// Vectors of a row that are computed together for `outs` rows of sums, as many as registers hold.
+template <index outs>
+inline constexpr index row_vectors = outs * 4 + 5 <= vector_registers ? 4 : 2;
+
+/// sums[o * pitch + x] = start + sum over t < count of weights[t * outs + o] * first[offsets[t] + x] for x < length, in
+/// this order. It starts with starts[o], or with what stands there where there is no `starts`. Reads and writes whole
+/// groups of vectors, up to `row_slack` elements past the end.
+template <class Work, index outs>
+void add_weighted_rows(const Work* first, const index* offsets, index count, const Work* weights, const Work* starts,
+                       index length, Work* sums, index pitch) {
+    constexpr index lanes = lane_count<Work>;
+    constexpr index vectors = row_vectors<outs>;
+    static_assert(vectors * lanes <= row_slack);
+    for (index x = 0; x < length; x += vectors * lanes) {
+        Lanes<Work> sum[outs][vectors];
+        for (index o = 0; o < outs; ++o) {
+            for (index v = 0; v < vectors; ++v) {
+                sum[o][v] = starts != nullptr ? broadcast(starts[o]) : load_lanes(sums + o * pitch + x + v * lanes);
+            }
+        }
+        const Work* weight = weights;
+        for (index t = 0; t < count; ++t, weight += outs) {
+            const Work* pixels = first + offsets[t] + x;
+            Lanes<Work> pixel[vectors];
+            for (index v = 0; v < vectors; ++v) {
+                pixel[v] = kept(load_lanes(pixels + v * lanes));
+            }
+            for (index o = 0; o < outs; ++o) {
+                const Lanes<Work> same = kept(broadcast(weight[o]));
+                for (index v = 0; v < vectors; ++v) {
+                    sum[o][v] += pixel[v] * same;
+                }
+            }
+        }
+        for (index o = 0; o < outs; ++o) {
+            for (index v = 0; v < vectors; ++v) {
+                store_lanes(sums + o * pitch + x + v * lanes, sum[o][v]);
+            }
+        }
+    }
+}
+
+/// Taps whose sums registers hold.
+inline constexpr index most_taps = 9;
+
+/// Pixels and gradients that meet; rows of gradients are zeros from `columns` on, up to whole vectors.
+template <class Work>
+struct TwoTiles {
+    const Work* pixels;
+    index pixel_pitch;
+    const Work* gradients;
+    index gradient_pitch;
+    index rows, columns;
+};
+
+/// sums[t] += the sum of the products of all gradients with the pixels offsets[t] further on, in an order that the
+/// extents decide. Pixels behind a row, which may be anything, are read and left out.
+template <class Work, index taps>
+void add_tile_products(const TwoTiles<Work>& tiles, const index* offsets, double* sums) {
+    constexpr index lanes = lane_count<Work>;
+    Lanes<Work> sum[taps] = {};
+    Lanes<Work> number;
+    for (index lane = 0; lane < lanes; ++lane) {
+        number[lane] = static_cast<Work>(lane);
+    }
+    const index whole = tiles.columns / lanes * lanes;
+    const auto inside = number < broadcast(static_cast<Work>(tiles.columns - whole));
+    for (index row = 0; row < tiles.rows; ++row) {
+        const Work* pixels = tiles.pixels + row * tiles.pixel_pitch;
+        const Work* gradients = tiles.gradients + row * tiles.gradient_pitch;
+        for (index x = 0; x < whole; x += lanes) {
+            const Lanes<Work> gradient = kept(load_lanes(gradients + x));
+            for (index t = 0; t < taps; ++t) {
+                sum[t] += gradient * load_lanes(pixels + offsets[t] + x);
+            }
+        }
+        if (whole < tiles.columns) {
+            const Lanes<Work> gradient = load_lanes(gradients + whole);
+            for (index t = 0; t < taps; ++t) {
+                const Lanes<Work> pixel = load_lanes(pixels + offsets[t] + whole);
+                sum[t] += gradient * (inside ? pixel : Lanes<Work>{});
+            }
+        }
+    }
+    for (index t = 0; t < taps; ++t) {
+        for (index lane = 0; lane < lanes; ++lane) {
+            sums[t] += static_cast<double>(sum[t][lane]);
+        }
+    }
+}
+
+}  // namespace imkernels::detail
