@@ -48,8 +48,8 @@ def check(case: Case, inputs: Arrays, wanted: Arrays, found: Arrays, *, interior
     """Raise a `DisagreementError` where what was found differs from what is wanted by more than is allowed.
 
     Order filters, pooling, argmax and layers of whole numbers agree exactly, means of integers up to `mean_error`, sums
-    of floats up to the
-    rounding of their additions. `interior` leaves out the pixels whose window reaches over the border.
+    of floats up to the rounding of their additions. `interior` leaves out the pixels whose window reaches over the
+    border.
     """
     for want, got in zip(wanted, found, strict=True):
         if (want.shape, want.dtype) != (got.shape, got.dtype):

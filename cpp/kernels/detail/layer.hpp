@@ -1,0 +1,69 @@
+// What the ways of computing a convolution over channels have in common.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "core/array_view.hpp"
+#include "core/window.hpp"
+#include "rows/zero_padded_tile.hpp"
+#include "simd/lanes.hpp"
+
+namespace imkernels::detail {
+
+/// Channels of images and of weights; one image has `groups` times as many.
+struct Group {
+    index in, out;
+};
+
+/// Whether so many output channels are worth vectors of their own.
+template <class Work>
+bool fill_lanes(index channels) {
+    return 2 * channels > lane_count<Work>;
+}
+
+/// With as few taps, rows of outputs are faster than output channels that have to be transposed.
+inline constexpr index few_taps = 16;
+
+/// Parts of at most `part`.
+inline index count_of(index extent, index part) {
+    return (extent + part - 1) / part;
+}
+
+inline index round_up(index extent, index multiple) {
+    return count_of(extent, multiple) * multiple;
+}
+
+/// The size of as few parts of at most `most` as there can be, all about the same.
+inline index evenly(index extent, index most) {
+    const index parts = std::max<index>(1, count_of(extent, std::max<index>(1, most)));
+    return std::max<index>(1, count_of(extent, parts));
+}
+
+/// Where the taps of a window on `channels` tiles, one behind the other, lie.
+template <class Work>
+std::vector<index> tap_offsets(const ZeroPaddedTile<Work>& tile, const Window2D& window, index channels) {
+    std::vector<index> offsets;
+    for (index c = 0; c < channels; ++c) {
+        for (index row = 0; row < window.rows.size; ++row) {
+            for (index column = 0; column < window.columns.size; ++column) {
+                offsets.push_back(c * tile.size() + tile.tap(row, column));
+            }
+        }
+    }
+    return offsets;
+}
+
+/// Whether the channels of images and weights fit together; the last leading axis counts them.
+inline bool channels_fit(const StackView<const std::byte>& x, index out_channels, const auto& weight, index groups) {
+    return !x.leading.empty() && weight.leading.size() == 2 && groups > 0 && out_channels % groups == 0 &&
+           weight.leading[0].extent == out_channels && weight.leading[1].extent * groups == x.leading.back().extent;
+}
+
+/// Whether the axes before the channels are the same.
+inline bool same_images(const auto& one, const auto& other) {
+    return one.leading.size() == other.leading.size() &&
+           std::equal(one.leading.begin(), one.leading.end() - 1, other.leading.begin(),
+                      [](const auto& axis, const auto& twin) { return axis.extent == twin.extent; });
+}
+}  // namespace imkernels::detail
