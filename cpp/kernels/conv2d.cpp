@@ -36,13 +36,16 @@ template <class Work>
 void copy_weights(const ConstStack& weight, index channel, index first, index count, Work* target) {
     constexpr index size = sizeof(Work);
     const ConstPlane& kernel = weight.first;
-    const index taps = kernel.rows * kernel.columns, apart = weight.leading[1].stride;
+    const index taps = kernel.rows * kernel.columns;
+    const index apart = weight.leading[1].stride;
     const std::byte* weights = kernel.data + channel * weight.leading[0].stride;
     if (kernel.column_stride == size && kernel.row_stride == kernel.columns * size && apart == taps * size) {
         std::memcpy(target, weights + first * size, static_cast<std::size_t>(count * size));
         return;
     }
-    index channel_in = first / taps, row = first % taps / kernel.columns, column = first % kernel.columns;
+    index channel_in = first / taps;
+    index row = first % taps / kernel.columns;
+    index column = first % kernel.columns;
     for (index i = 0; i < count; ++i) {
         std::memcpy(target++, weights + channel_in * apart + row * kernel.row_stride + column * kernel.column_stride,
                     size);
@@ -145,7 +148,7 @@ private:
 
     static constexpr index most_outs = 4;   // output channels of a leaf loop
     static constexpr index most_width = 8;  // and of a task
-    static constexpr index near = index{256 * 1024} / static_cast<index>(sizeof(Work));
+    static constexpr index near = index{256} * 1024 / static_cast<index>(sizeof(Work));
 
     /// Nanoseconds per pixel of the output channels of a task.
     static double cost_of(detail::Group group, const Window2D& window) {
@@ -166,7 +169,8 @@ private:
         std::vector<Work> line(static_cast<std::size_t>(taps));
         for (index group = 0; group < groups_; ++group) {
             for (index o = 0; o < group_.out; ++o) {
-                const index first = o / most_outs * most_outs, outs = outs_from(first);
+                const index first = o / most_outs * most_outs;
+                const index outs = outs_from(first);
                 copy_weights(weight_, group * group_.out + o, 0, taps, line.data());
                 Work* target = packed_.data() + (group * padded_out() + first) * taps + (o - first);
                 for (const Work weight : line) {
@@ -182,7 +186,8 @@ private:
         Work* sums = scratch.take<Work>((one_step_ ? most_outs : most_width) * channel_pitch());
         const index portions = detail::count_of(group_.out, most_width);
         const index number = tile.plane / portions;  // of a group of an image
-        const index first = tile.plane % portions * most_width, last = std::min(first + most_width, group_.out);
+        const index first = tile.plane % portions * most_width;
+        const index last = std::min(first + most_width, group_.out);
         for (index c = 0; c == 0 || c < group_.in; c += together_) {
             const index count = std::min(together_, group_.in - c);
             for (index i = 0; i < blocks_.count(); ++i) {
@@ -213,9 +218,10 @@ private:
                    Work* sums) const {
         const Work* weights = packed_.data() + out * group_.in * window_.taps() + tap * outs;
         const Work* starts = tap == 0 ? starts_.data() + out : nullptr;
-        const auto leaf = outs == 1   ? detail::add_weighted_rows<Work, 1>
-                          : outs == 2 ? detail::add_weighted_rows<Work, 2>
-                                      : detail::add_weighted_rows<Work, 4>;
+        auto* leaf = detail::add_weighted_rows<Work, 4>;
+        if (outs < 3) {
+            leaf = outs == 1 ? detail::add_weighted_rows<Work, 1> : detail::add_weighted_rows<Work, 2>;
+        }
         // In a single step rows of sums follow each other, and what is written past the end of one is overwritten.
         const index pitch = one_step_ ? tile.columns : pitch_;
         for (index row = 0; row < tile.rows; ++row) {
@@ -297,7 +303,7 @@ private:
     static constexpr index few_tasks = 8;      // below which threads would have nothing to do
     static constexpr index most_pixels = 128;  // that are not worth a task of their own
     /// What of the inputs, of the weights and of the sums is near while it is used.
-    static constexpr index near = index{512 * 1024} / static_cast<index>(sizeof(Work));
+    static constexpr index near = index{512} * 1024 / static_cast<index>(sizeof(Work));
 
     index outputs() const {
         return out_.planes() / out_.leading.back().extent * groups_ * out_.first.rows * out_.first.columns;
@@ -349,10 +355,12 @@ private:
 
     /// Packs the weights of as many output channels as a vector has lanes.
     void pack_lanes(index group, index first) const {
-        const index block = first / block_width * block_width, width = width_of_block(block, group_.out);
+        const index block = first / block_width * block_width;
+        const index width = width_of_block(block, group_.out);
         const index taps = group_.in * window_.taps();
         Work* target = first_packed_ + packed_at(group, block) + (first - block);
-        Work rows[lanes * lanes] = {}, columns[lanes * lanes];
+        Work rows[lanes * lanes] = {};
+        Work columns[lanes * lanes];
         for (index t = 0; t < taps; t += lanes, target += lanes * width) {
             const index count = std::min(lanes, taps - t);
             for (index o = 0; o < std::min(lanes, group_.out - first); ++o) {
@@ -367,8 +375,10 @@ private:
 
     /// Where packed weights start: on a cache line.
     Work* packed() {
-        const auto address = reinterpret_cast<std::uintptr_t>(packed_.data());
-        return packed_.data() + (cache_line - address % cache_line) % cache_line / sizeof(Work);
+        constexpr index size = sizeof(Work);
+        const auto address = static_cast<index>(reinterpret_cast<std::uintptr_t>(packed_.data()) % cache_line);
+        const index skipped = (cache_line - address) % cache_line / size;
+        return packed_.data() + skipped;
     }
 
     void convolve(const Tile& tile, Scratch scratch) const {
@@ -376,8 +386,10 @@ private:
         Work* sums = scratch.take<Work>((most_sums() + slack) * width_);
         Work* results = scratch.take<Work>(lanes * results_pitch());
         const index chunks = detail::count_of(group_.out, width_);
-        const index image = tile.plane / (chunks * groups_), group = tile.plane / chunks % groups_;
-        const index first = tile.plane % chunks * width_, last = std::min(first + width_, group_.out);
+        const index image = tile.plane / (chunks * groups_);
+        const index group = tile.plane / chunks % groups_;
+        const index first = tile.plane % chunks * width_;
+        const index last = std::min(first + width_, group_.out);
         start(group * group_.out + first, last - first, tile.rows * tile.columns, sums);
         for (index c = 0; c < group_.in; c += together_) {
             const index count = std::min(together_, group_.in - c);
@@ -420,7 +432,8 @@ private:
     void add_block(const Tile& tile, const Work* inputs, index count, const Work* weights, Work* sums) const {
         constexpr index together = detail::sums_together<vectors>;
         const Work* pixels[together];
-        index row = 0, column = 0;
+        index row = 0;
+        index column = 0;
         for (index done = 0; done < tile.rows * tile.columns; done += together) {
             for (const Work*& pixel : pixels) {
                 pixel = inputs + row * tile_.output_pitch() + column * tile_.output_step();
@@ -486,10 +499,8 @@ auto one_row(auto plane) {
 }
 }  // namespace
 
-void conv2d(const ConstStack& images, const ConstStack& weight, const std::byte* bias, const MutableStack& results,
-            const Window2D& window, index groups, int workers) {
-    ConstStack x = images;
-    MutableStack out = results;
+void conv2d(ConstStack x, const ConstStack& weight, const std::byte* bias, MutableStack out, const Window2D& window,
+            index groups, int workers) {
     if (is_one_pixel(window) && same_pixels(x.first, out.first)) {
         x.first = one_row(x.first);
         out.first = one_row(out.first);

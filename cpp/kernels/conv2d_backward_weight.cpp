@@ -82,7 +82,7 @@ public:
 private:
     static constexpr index lanes = lane_count<Work>;
     static constexpr index block_width = detail::most_vectors * lanes;
-    static constexpr index near = index{512 * 1024} / static_cast<index>(sizeof(Work));
+    static constexpr index near = index{512} * 1024 / static_cast<index>(sizeof(Work));
     static constexpr index most_pixels = 1024;  // of a tile, and that are added up in `Work`
 
     /// What a task computes: a block of output channels and some input channels.
@@ -108,7 +108,8 @@ private:
 
     /// Parts of the tiles that are added up on their own, so that there is work for many threads.
     index choose_parts() const {
-        constexpr index wanted_items = 8, most_sums = index{512} * 1024;
+        constexpr index wanted_items = 8;
+        constexpr index most_sums = index{512} * 1024;
         const index tasks = groups_ * blocks() * detail::count_of(group_.in, together_);
         return std::clamp<index>(std::min(wanted_items / tasks, most_sums / std::max<index>(1, sums_of_part())), 1,
                                  std::max<index>(1, tiles_));
@@ -165,7 +166,8 @@ private:
     }
 
     Tile tile(index number) const {
-        const index row = number / across_ % down_ * shape_.rows, column = number % across_ * shape_.columns;
+        const index row = number / across_ % down_ * shape_.rows;
+        const index column = number % across_ * shape_.columns;
         return {number / (across_ * down_), row, column, std::min(shape_.rows, grad_.first.rows - row),
                 std::min(shape_.columns, grad_.first.columns - column)};
     }
@@ -178,7 +180,8 @@ private:
             tile_.load(x_.plane(channel + c), tile.row, tile.column, tile.rows, tile.columns, 0, 0,
                        inputs + c * tile_.size());
         }
-        const index pixels = tile.rows * tile.columns, pitch = detail::count_of(pixels, lanes) * lanes;
+        const index pixels = tile.rows * tile.columns;
+        const index pitch = detail::count_of(pixels, lanes) * lanes;
         for (index o = 0; o < task.width; o += lanes) {
             for (index lane = 0; lane < lanes; ++lane) {
                 load_gradients(tile, task, task.out + o + lane, rows + lane * pitch);
@@ -235,7 +238,8 @@ private:
 
     void add_parts(index group, index out, index first, index count, double* lines) const {
         constexpr index octet = lane_count<double>;
-        const index block = out / block_width * block_width, width = width_of_block(block);
+        const index block = out / block_width * block_width;
+        const index width = width_of_block(block);
         for (index t = 0; t < count; t += octet) {
             double square[octet * octet] = {};
             for (index part = 0; part < parts_; ++part) {
@@ -379,7 +383,8 @@ private:
         const detail::TwoTiles<Work> tiles{pixels, tile_.output_pitch(), gradients, pitch_, tile.rows, tile.columns};
         weights += block.row * window_.columns.size + block.column;
         for (index leaf = 0; leaf < leaves; ++leaf) {
-            const index first = leaf * taps / leaves, last = (leaf + 1) * taps / leaves;
+            const index first = leaf * taps / leaves;
+            const index last = (leaf + 1) * taps / leaves;
             detail::with_count<detail::most_taps>(last - first, [&](auto count) {
                 detail::add_tile_products<Work, count>(tiles, offsets_.data() + first, weights + first);
             });

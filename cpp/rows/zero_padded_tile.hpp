@@ -37,7 +37,8 @@ public:
 
     /// Where tap (row, column) of output (0, 0) lies in the tile.
     index tap(index row, index column) const {
-        const index across = column * window_.columns.dilation, stride = window_.columns.stride;
+        const index across = column * window_.columns.dilation;
+        const index stride = window_.columns.stride;
         return row * window_.rows.dilation * pitch_ + (whole_rows_ ? across : across % stride * run_ + across / stride);
     }
     /// Elements from an output to the one below.
@@ -81,7 +82,8 @@ private:
         const auto before = [&](index pixel) {
             return pixel <= position ? 0 : std::min(count, (pixel - position + stride - 1) / stride);
         };
-        const index zeros = before(0), inside = before(plane.columns) - zeros;
+        const index zeros = before(0);
+        const index inside = before(plane.columns) - zeros;
         return {position + zeros * stride, stride, zeros, inside, count - zeros - inside};
     }
 

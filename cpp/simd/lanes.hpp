@@ -111,7 +111,7 @@ namespace detail {
 /// Step `width` of a transposition: numbers of two rows, exchanged where a square of that width stands off the
 /// diagonal.
 template <index width, class Vector, std::size_t... lane>
-IMKERNELS_INLINE void exchange(Vector& upper, Vector& lower, std::index_sequence<lane...>) {
+IMKERNELS_INLINE void exchange(Vector& upper, Vector& lower, std::index_sequence<lane...> /*of*/) {
     constexpr index lanes = sizeof...(lane);
     const Vector both = upper;
     upper = __builtin_shufflevector(both, lower, ((lane & width) != 0 ? lanes + lane - width : lane)...);

@@ -638,7 +638,8 @@ def conv2d(
 
     {{nan_stays}}
 
-    The bias takes part in the last dtype and does not choose it. No buffer grows with the size of the image.
+    The bias takes part in the last dtype and does not choose it. The weights are packed in every call; no buffer grows
+    with the size of the image.
 
     Examples
     --------
@@ -907,8 +908,8 @@ def conv2d_backward_weight(
     -----
     {{dtypes}}
 
-    Rows are multiplied in that dtype and added up in float64, in an order that the shapes alone decide. A NaN reaches
-    the weights that it was multiplied with.
+    Products are added up in that dtype over about a thousand pixels, and those sums in float64, in an order that the
+    shapes alone decide. A NaN reaches the weights that it was multiplied with.
 
     Examples
     --------
