@@ -3,6 +3,7 @@
 #include "bindings/array_conversion.hpp"
 #include "bindings/register.hpp"
 #include "kernels/max_pool.hpp"
+#include "kernels/max_pool_backward.hpp"
 
 namespace imkernels::bindings {
 

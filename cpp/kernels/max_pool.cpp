@@ -121,83 +121,6 @@ private:
     index pitch_;
     CopyElement copy_;
 };
-
-/// Throws for the first index of a part that is not one of the pixels of `out`; negative ones are huge as unsigned
-/// numbers.
-void check_argmax(const ConstPlane& argmax, const Tile& part, const MutablePlane& out) {
-    const auto pixels = static_cast<std::uint64_t>(out.rows) * static_cast<std::uint64_t>(out.columns);
-    for (index column = part.column; column < part.column + part.columns; ++column) {
-        const auto flat = detail::load_element<std::int64_t, false>(argmax.at(part.row, column));
-        if (static_cast<std::uint64_t>(flat) >= pixels) {
-            throw std::out_of_range("argmax must hold indices into the plane of " + std::to_string(out.rows) + " x " +
-                                    std::to_string(out.columns) + " pixels, got " + std::to_string(flat));
-        }
-    }
-}
-
-template <class T>
-struct AddElement {
-    void operator()(const std::byte* source, std::byte* target) const {
-        using Sum = std::conditional_t<std::is_integral_v<T>, std::uint64_t, T>;
-        const Sum sum = static_cast<Sum>(detail::load_element<T, false>(target)) +
-                        static_cast<Sum>(detail::load_element<T, false>(source));
-        detail::store_element<T, false>(target, static_cast<T>(sum));
-    }
-};
-
-/// Calls `put(source, target)` for elements [begin, end) of a row and those of `out` that they belong to.
-template <class Put>
-void scatter_row(const ConstPlane& values, const ConstPlane& argmax, index row, index begin, index end,
-                 const MutablePlane& out, Put put) {
-    const auto width = static_cast<std::uint64_t>(out.columns);
-    const auto pixels = static_cast<std::uint64_t>(out.rows) * width;
-    for (index column = begin; column < end; ++column) {
-        const auto flat = detail::load_element<std::uint64_t, false>(argmax.at(row, column));
-        if (flat < pixels) {  // checked before, but somebody may have written to argmax since
-            put(values.at(row, column), out.at(static_cast<index>(flat / width), static_cast<index>(flat % width)));
-        }
-    }
-}
-
-/// Zeroes `out` and scatters into it. A plane is one worker's, since its order is part of the result; it comes in bands
-/// of rows, or of parts of long ones, so that there is a moment between them to answer Ctrl-C.
-template <class Put>
-void scatter(const ConstStack& values, const ConstStack& argmax, const MutableStack& out, index item_size, Put put,
-             int workers) {
-    // All indices first: a bad one must leave `out` as it was.
-    TileGrid(argmax.planes(), argmax.first.rows, argmax.first.columns, part_of_row(argmax.first.columns), 0.5, 1)
-        .for_each(0, workers,
-                  [&](const Tile& part, Scratch) { check_argmax(argmax.plane(part.plane), part, out.first); });
-    TileGrid(out.planes(), out.first.rows, out.first.columns, part_of_row(out.first.columns), 0.2, 1)
-        .for_each(0, workers, [&](const Tile& part, Scratch) {
-            const MutablePlane plane = out.plane(part.plane);
-            for (index column = part.column; column < part.column + part.columns; ++column) {
-                std::memset(plane.at(part.row, column), 0, static_cast<std::size_t>(item_size));
-            }
-        });
-    constexpr index band_pixels = index{1} << 22;
-    const index columns = values.first.columns;
-    const index width = std::min(columns, band_pixels);
-    const index height = band_pixels / std::max<index>(1, width);
-    for (index row = 0; row < values.first.rows; row += height) {
-        for (index column = 0; column < columns; column += width) {
-            const index bottom = std::min(row + height, values.first.rows);
-            const index right = std::min(column + width, columns);
-            const double cost = static_cast<double>((bottom - row) * (right - column));
-            parallel_for({out.planes(), cost, 0, workers}, [&](index plane, Scratch) {
-                for (index y = row; y < bottom; ++y) {
-                    scatter_row(values.plane(plane), argmax.plane(plane), y, column, right, out.plane(plane), put);
-                }
-            });
-        }
-    }
-}
-
-void require_positions(const ConstStack& values, const ConstStack& argmax) {
-    require(argmax.element.dtype == Dtype::int64 && !argmax.element.swapped, "argmax is int64");
-    require(argmax.first.rows == values.first.rows && argmax.first.columns == values.first.columns,
-            "every value has a position");
-}
 }  // namespace
 
 void max_pool(const ConstStack& image, const MutableStack& values, const MutableStack* argmax, const Window2D& window,
@@ -214,28 +137,6 @@ void max_pool(const ConstStack& image, const MutableStack& values, const Mutable
         using Key = std::conditional_t<sizeof(typename decltype(tag)::type) == 8, std::int64_t, std::int32_t>;
         MaxPool<Key>(image, values, argmax, window).run(workers);
     });
-}
-
-void max_pool_backward(const ConstStack& grad, const ConstStack& argmax, const MutableStack& out, int workers) {
-    require(grad.element.dtype == out.element.dtype && !grad.element.swapped && !out.element.swapped,
-            "max_pool_backward: grad and out have one type, in native byte order");
-    require_positions(grad, argmax);
-    visit_dtype(grad.element.dtype, [&](auto tag) {
-        using T = typename decltype(tag)::type;
-        if constexpr (std::is_arithmetic_v<T>) {
-            scatter(grad, argmax, out, sizeof(T), AddElement<T>{}, workers);
-        } else {
-            require(false, "max_pool_backward: no loop for this element type");
-        }
-    });
-}
-
-void max_unpool(const ConstStack& values, const ConstStack& argmax, const MutableStack& out, int workers) {
-    require(values.element.dtype == out.element.dtype, "max_unpool: values and out have one type");
-    require_positions(values, argmax);
-    const index item_size = visit_dtype(
-        out.element.dtype, [](auto tag) { return static_cast<index>(sizeof(typename decltype(tag)::type)); });
-    scatter(values, argmax, out, item_size, element_copier(values.element, out.element), workers);
 }
 
 }  // namespace imkernels

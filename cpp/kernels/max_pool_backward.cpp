@@ -1,0 +1,304 @@
+// Scattering to positions that come from outside, one step per value.
+//
+// All positions are looked at before anything is written, so that a bad one leaves the output as it was; and each again
+// as it is used, since somebody may have written to them in between. A plane is one worker's: the order of its sums is
+// part of the result.
+#include "kernels/max_pool_backward.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "core/check.hpp"
+#include "rows/copy_element.hpp"
+#include "rows/tile_grid.hpp"
+#include "simd/lanes.hpp"
+
+namespace imkernels {
+
+namespace {
+using Position = std::uint64_t;  // a negative one is huge
+
+Position position_at(const std::byte* source) {
+    return detail::load_element<Position, false>(source);
+}
+
+/// The same elements in longer rows, as far as one row follows another.
+ConstPlane with_long_rows(ConstPlane plane) {
+    if (plane.row_stride == plane.columns * plane.column_stride) {
+        plane.columns *= plane.rows;
+        plane.rows = 1;
+    }
+    return plane;
+}
+
+ConstStack with_long_rows(ConstStack stack) {
+    stack.first = with_long_rows(stack.first);
+    while (stack.first.rows == 1 && !stack.leading.empty() &&
+           stack.leading.back().stride == stack.first.columns * stack.first.column_stride) {
+        stack.first.columns *= stack.leading.back().extent;
+        stack.leading.pop_back();
+    }
+    return stack;
+}
+
+/// Throws for the first index of a part that is not one of the pixels of `out`.
+void check_argmax(const ConstPlane& argmax, const Tile& part, const MutablePlane& out) {
+    const auto pixels = static_cast<Position>(out.rows) * static_cast<Position>(out.columns);
+    const std::byte* const first = argmax.at(part.row, part.column);
+    const auto any_outside = [&](index stride) {
+        Position outside = 0;
+        for (index i = 0; i < part.columns; ++i) {
+            outside |= static_cast<Position>(position_at(first + i * stride) >= pixels);
+        }
+        return outside != 0;
+    };
+    constexpr index dense = sizeof(Position);  // a constant, so that the loop vectorises
+    if (!(argmax.column_stride == dense ? any_outside(dense) : any_outside(argmax.column_stride))) {
+        return;
+    }
+    for (index column = part.column; column < part.column + part.columns; ++column) {
+        const Position position = position_at(argmax.at(part.row, column));
+        if (position >= pixels) {
+            throw std::out_of_range("argmax must hold indices into the plane of " + std::to_string(out.rows) + " x " +
+                                    std::to_string(out.columns) + " pixels, got " +
+                                    std::to_string(static_cast<std::int64_t>(position)));
+        }
+    }
+}
+
+/// What is done with a value where it belongs; `size` is that of an element.
+template <class T>
+struct AddElement {
+    static constexpr index size = sizeof(T);
+    void operator()(const std::byte* source, std::byte* target) const {
+        using Sum = std::conditional_t<std::is_integral_v<T>, std::uint64_t, T>;
+        const Sum sum = static_cast<Sum>(detail::load_element<T, false>(target)) +
+                        static_cast<Sum>(detail::load_element<T, false>(source));
+        detail::store_element<T, false>(target, static_cast<T>(sum));
+    }
+};
+template <class T, bool from_swapped, bool to_swapped>
+struct PutElement {
+    static constexpr index size = sizeof(T);
+    void operator()(const std::byte* source, std::byte* target) const {
+        detail::copy_element<T, from_swapped, to_swapped>(source, target);
+    }
+};
+
+/// Elements at a constant distance.
+template <class Byte>
+struct Line {
+    Byte* data;
+    index stride;
+
+    Byte* at(index number) const { return data + number * stride; }
+};
+
+template <class Put>
+class Scatter {
+public:
+    Scatter(const ConstStack& values, const ConstStack& argmax, const MutableStack& out)
+        : values_(values),
+          argmax_(argmax),
+          out_(out),
+          pixels_(out.first.rows * out.first.columns),
+          together_(planes_together(out)),
+          rows_follow_(out.first.rows == 1 || out.first.row_stride == out.first.columns * out.first.column_stride),
+          dense_(rows_follow_ && out.first.column_stride == size && values.first.column_stride == size &&
+                 argmax.first.column_stride == position_size) {}
+
+    void run(int workers) const {
+        check(workers);
+        const index columns = values_.first.columns;
+        const index width = std::min(columns, band_values);
+        const index height = std::max<index>(1, band_values / std::max<index>(1, width * together_));
+        const bool in_one_band = columns == width && values_.first.rows <= height && pixels_ <= band_values;
+        if (!dense_ || !in_one_band) {
+            zero(workers);
+        }
+        for (index row = 0; row < values_.first.rows; row += height) {
+            for (index column = 0; column < columns; column += width) {
+                const Tile band{0, row, column, std::min(height, values_.first.rows - row),
+                                std::min(width, columns - column)};
+                scatter_band(band, dense_ && in_one_band, workers);
+            }
+        }
+    }
+
+private:
+    static constexpr index size = Put::size;
+    static constexpr index position_size = sizeof(Position);
+    static constexpr index band_values = index{1} << 22;
+    static constexpr double cost_of_value = 0.8;  // nanoseconds, on one core (Zen 5)
+
+    /// Planes that lie interleaved, pixel by pixel, and share cache lines.
+    static index planes_together(const MutableStack& out) {
+        constexpr index most = 16;
+        if (out.leading.empty() || out.leading.back().stride != size || out.first.column_stride <= size) {
+            return 1;
+        }
+        const index planes = out.leading.back().extent;
+        index together = std::clamp<index>(planes, 1, most);
+        while (planes % together != 0) {
+            --together;
+        }
+        return together;
+    }
+
+    void check(int workers) const {
+        const ConstStack argmax = with_long_rows(argmax_);
+        const index columns = argmax.first.columns;
+        TileGrid(argmax.planes(), argmax.first.rows, columns, part_of_row(columns), 0.1, 1)
+            .for_each(0, workers,
+                      [&](const Tile& part, Scratch) { check_argmax(argmax.plane(part.plane), part, out_.first); });
+    }
+
+    void zero(int workers) const {
+        TileGrid(out_.planes(), out_.first.rows, out_.first.columns, part_of_row(out_.first.columns), 0.2, together_)
+            .for_each(0, workers, [&](const Tile& part, Scratch) {
+                const MutablePlane plane = out_.plane(part.plane);
+                for (index column = part.column; column < part.column + part.columns; ++column) {
+                    std::memset(plane.at(part.row, column), 0, size);
+                }
+            });
+    }
+
+    /// Planes come in bands, so that there is a moment between them to answer Ctrl-C.
+    void scatter_band(const Tile& band, bool zeroes, int workers) const {
+        const double cost = cost_of_value * static_cast<double>(band.rows * band.columns * together_) +
+                            (zeroes ? 0.1 * static_cast<double>(pixels_) : 0);
+        parallel_for({out_.planes() / together_, cost, 0, workers}, [&](index group, Scratch) {
+            const index plane = group * together_;
+            const MutablePlane target = out_.plane(plane);
+            if (dense_) {
+                if (zeroes) {
+                    std::memset(target.data, 0, static_cast<std::size_t>(pixels_ * size));
+                }
+                scatter_dense(plane, band, target.data);
+            } else if (rows_follow_) {
+                scatter_rows(plane, band, [&](Position position, index) {
+                    return target.data + static_cast<index>(position) * target.column_stride;
+                });
+            } else {
+                const auto width = static_cast<Position>(target.columns);
+                scatter_rows(plane, band, [&](Position position, index) {
+                    return target.at(static_cast<index>(position / width), static_cast<index>(position % width));
+                });
+            }
+        });
+    }
+
+    void scatter_dense(index plane, const Tile& band, std::byte* out) const {
+        constexpr index part = cache_line / std::min(size, position_size);  // of a line of values, or of positions
+        constexpr index ahead = 512;
+        ConstPlane values = values_.plane(plane);
+        ConstPlane argmax = argmax_.plane(plane);
+        values.data = values.at(band.row, band.column);
+        argmax.data = argmax.at(band.row, band.column);
+        values.rows = argmax.rows = band.rows;
+        values.columns = argmax.columns = band.columns;
+        const bool whole = values.columns == values_.first.columns;
+        if (whole && with_long_rows(values).rows == 1 && with_long_rows(argmax).rows == 1) {
+            values = with_long_rows(values);
+            argmax = with_long_rows(argmax);
+        }
+        for (index row = 0; row < values.rows; ++row) {
+            for (index column = 0; column < values.columns; column += part) {
+                const Line value_line{values.at(row, column), size};
+                const Line position_line{argmax.at(row, column), position_size};
+                for (index i = 0; i < part; i += cache_line / position_size) {
+                    prefetch(position_line.data + (ahead + i) * position_size);
+                }
+                for (index i = 0; i < part; i += cache_line / size) {
+                    prefetch(value_line.data + (ahead + i) * size);
+                }
+                scatter_line(value_line, position_line, std::min(part, values.columns - column),
+                             [=](Position position, index) { return out + static_cast<index>(position) * size; });
+            }
+        }
+    }
+
+    /// The planes of a group, pixel by pixel.
+    template <class Target>
+    void scatter_rows(index plane, const Tile& band, Target target) const {
+        const ConstPlane values = values_.plane(plane);
+        const ConstPlane argmax = argmax_.plane(plane);
+        for (index row = band.row; row < band.row + band.rows; ++row) {
+            if (together_ == 1) {
+                scatter_line(Line{values.at(row, band.column), values.column_stride},
+                             Line{argmax.at(row, band.column), argmax.column_stride}, band.columns, target);
+                continue;
+            }
+            const index value_step = values_.leading.back().stride;
+            const index position_step = argmax_.leading.back().stride;
+            for (index column = band.column; column < band.column + band.columns; ++column) {
+                scatter_line(Line{values.at(row, column), value_step}, Line{argmax.at(row, column), position_step},
+                             together_, [&](Position position, index number) { return target(position, 0) + number * size; });
+            }
+        }
+    }
+
+    /// `target(position, i)` is where value `i` belongs.
+    template <class Target>
+    void scatter_line(Line<const std::byte> values, Line<const std::byte> argmax, index count,
+                      Target target) const {
+        const auto pixels = static_cast<Position>(pixels_);
+        for (index i = 0; i < count; ++i) {
+            const Position position = position_at(argmax.at(i));
+            if (position < pixels) {
+                Put{}(values.at(i), target(position, i));
+            }
+        }
+    }
+
+    const ConstStack& values_;
+    const ConstStack& argmax_;
+    const MutableStack& out_;
+    index pixels_;    // of a plane of the output
+    index together_;  // planes
+    bool rows_follow_;
+    bool dense_;
+};
+
+void require_positions(const ConstStack& values, const ConstStack& argmax) {
+    require(argmax.element.dtype == Dtype::int64 && !argmax.element.swapped, "argmax is int64");
+    require(argmax.first.rows == values.first.rows && argmax.first.columns == values.first.columns,
+            "every value has a position");
+}
+}  // namespace
+
+void max_pool_backward(const ConstStack& grad, const ConstStack& argmax, const MutableStack& out, int workers) {
+    require(grad.element.dtype == out.element.dtype && !grad.element.swapped && !out.element.swapped,
+            "max_pool_backward: grad and out have one type, in native byte order");
+    require_positions(grad, argmax);
+    visit_dtype(grad.element.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        if constexpr (std::is_arithmetic_v<T>) {
+            Scatter<AddElement<T>>(grad, argmax, out).run(workers);
+        } else {
+            require(false, "max_pool_backward: no loop for this element type");
+        }
+    });
+}
+
+void max_unpool(const ConstStack& values, const ConstStack& argmax, const MutableStack& out, int workers) {
+    require(values.element.dtype == out.element.dtype, "max_unpool: values and out have one type");
+    require_positions(values, argmax);
+    visit_dtype(out.element.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        const bool from = values.element.swapped;
+        const bool to = out.element.swapped;
+        if (from) {
+            to ? Scatter<PutElement<T, true, true>>(values, argmax, out).run(workers)
+               : Scatter<PutElement<T, true, false>>(values, argmax, out).run(workers);
+        } else {
+            to ? Scatter<PutElement<T, false, true>>(values, argmax, out).run(workers)
+               : Scatter<PutElement<T, false, false>>(values, argmax, out).run(workers);
+        }
+    });
+}
+
+}  // namespace imkernels
