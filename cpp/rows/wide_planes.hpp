@@ -25,20 +25,19 @@ struct WidePlanes {
 
 inline constexpr index most_channels = 16;  // that are taken for a pixel
 
-namespace detail {
 /// The channels that lie side by side without a gap; 1 where there are none.
 template <class Byte>
-index channels_of(const StackView<Byte>& stack) {
+index channels_side_by_side(const StackView<Byte>& stack) {
     const index size = visit_dtype(stack.element.dtype,
                                    [](auto tag) { return static_cast<index>(sizeof(typename decltype(tag)::type)); });
     if (stack.leading.empty()) {
         return 1;
     }
     const auto last = stack.leading.back();
-    const bool dense = last.stride == size && stack.first.column_stride == last.extent * size;
-    return dense && last.extent <= most_channels ? last.extent : 1;
+    return last.stride == size && stack.first.column_stride == last.extent * size ? last.extent : 1;
 }
 
+/// The planes of those channels as one.
 template <class Byte>
 StackView<Byte> widened(StackView<Byte> stack, index channels) {
     stack.first.column_stride = stack.leading.back().stride;
@@ -46,18 +45,17 @@ StackView<Byte> widened(StackView<Byte> stack, index channels) {
     stack.leading.pop_back();
     return stack;
 }
-}  // namespace detail
 
 /// The same image and result, as wide planes where that is how they lie in memory and every column is asked for.
 inline WidePlanes wide_planes(const ConstStack& image, const MutableStack& out, Window2D window) {
-    const index channels = detail::channels_of(image);
-    if (channels < 2 || detail::channels_of(out) != channels || window.columns.stride != 1 ||
+    const index channels = channels_side_by_side(image);
+    if (channels < 2 || channels > most_channels || channels_side_by_side(out) != channels || window.columns.stride != 1 ||
         window.columns.dilation != 1) {
         return {image, out, window, 1};
     }
     window.columns.dilation = channels;
     window.columns.before *= channels;
-    return {detail::widened(image, channels), detail::widened(out, channels), window, channels};
+    return {widened(image, channels), widened(out, channels), window, channels};
 }
 
 }  // namespace imkernels
