@@ -21,17 +21,18 @@
 #include "parallel/parallel_for.hpp"
 #include "rows/copy_element.hpp"
 #include "rows/row_writer.hpp"
+#include "simd/lanes.hpp"
 
 namespace imkernels {
 
 namespace {
-// States, each with `add` for a pixel and for the state of what lies to the right or below.
+// States, each with `add` for the state of what lies to the right or below; sums also for a pixel.
 
 template <class Number>
 struct PlainSum {
     Number sum{};
 
-    void add(Number pixel, index /*row*/, index /*column*/) { sum += pixel; }
+    void add(Number pixel) { sum += pixel; }
     void add(const PlainSum& next) { sum += next.sum; }
     Number value() const { return sum; }
 };
@@ -46,7 +47,6 @@ struct CompensatedSum {
         error += (sum - (total - part)) + (number - part);
         sum = total;
     }
-    void add(double pixel, index /*row*/, index /*column*/) { add(pixel); }
     void add(const CompensatedSum& next) {
         add(next.sum);
         error += next.error;
@@ -59,7 +59,7 @@ struct ScaledSum {
     static constexpr double scale = 0x1p-64;
     CompensatedSum plain, scaled;
 
-    void add(double pixel, index /*row*/, index /*column*/) {
+    void add(double pixel) {
         plain.add(pixel);
         scaled.add(pixel * scale);
     }
@@ -76,12 +76,61 @@ struct Maximum {
     index row = nowhere;
     index column = nowhere;
 
-    void add(Key pixel, index pixel_row, index pixel_column) { add(Maximum{pixel, pixel_row, pixel_column}); }
     void add(const Maximum& next) {
         // On ties the first in row-major order: what comes from the right may lie further up.
         const bool better = next.key > key || (next.key == key && next.row < row);
         *this = better ? next : *this;
     }
+};
+
+// The states of neighbouring columns, each with `add` for the next row of pixels.
+
+template <class Pixel, class State>
+class SumColumns {
+public:
+    static std::size_t bytes(index count) { return Scratch::bytes<State>(count); }
+    SumColumns(index count, Scratch& scratch) : states_(scratch.take<State>(count)) {}
+
+    void start(index count, index /*row*/) { std::fill_n(states_, count, State{}); }
+    void add(const Pixel* line, index count, index /*row*/) {
+        for (index x = 0; x < count; ++x) {
+            states_[x].add(line[x]);
+        }
+    }
+    const State& state(index x, index /*column*/) const { return states_[x]; }
+
+private:
+    State* states_;
+};
+
+/// Keys and rows apart, in lanes of one width.
+template <class Key>
+class MaximumColumns {
+public:
+    static std::size_t bytes(index count) { return 2 * Scratch::bytes<Key>(count); }
+    MaximumColumns(index count, Scratch& scratch) : keys_(scratch.take<Key>(count)), rows_(scratch.take<Key>(count)) {}
+
+    void start(index count, index row) {
+        std::fill_n(keys_, count, std::numeric_limits<Key>::min());
+        std::fill_n(rows_, count, Key{0});
+        first_row_ = row;
+    }
+    void add(const Key* __restrict line, index count, index row) {
+        Key* __restrict keys = keys_;
+        Key* __restrict rows = rows_;
+        const Key number = static_cast<Key>(row - first_row_);
+        for (index x = 0; x < count; ++x) {
+            const bool greater = line[x] > keys[x];
+            keys[x] = greater ? line[x] : keys[x];
+            rows[x] = greater ? number : rows[x];
+        }
+    }
+    Maximum<Key> state(index x, index column) const { return {keys_[x], first_row_ + rows_[x], column}; }
+
+private:
+    Key* keys_;
+    Key* rows_;
+    index first_row_ = 0;
 };
 
 /// Outputs [column, column + columns) of one row, reduced over rows [begin, end) of the image.
@@ -98,6 +147,7 @@ class WindowPool {
 public:
     using Pixel = typename Reduction::Pixel;
     using State = typename Reduction::State;
+    using Columns = typename Reduction::Columns;
 
     WindowPool(const PoolAxis& rows, const PoolAxis& columns, index planes, const Reduction& reduction)
         : rows_(rows),
@@ -121,7 +171,7 @@ public:
         const double cost = cost_of_pixel * (rows * static_cast<double>(widest_) +
                                              static_cast<double>(outputs_) * static_cast<double>(columns_.longest()));
         const std::size_t bytes =
-            Scratch::bytes<Pixel>(segment) + Scratch::bytes<State>(segment) + Scratch::bytes<State>(most_outputs);
+            Scratch::bytes<Pixel>(segment) + Columns::bytes(segment) + Scratch::bytes<State>(most_outputs);
         if (bands_ == 1) {
             return parallel_for({blocks, cost, bytes, workers}, [&](index item, Scratch scratch) {
                 const Block block = block_of(item, 0);
@@ -151,6 +201,7 @@ private:
     static constexpr index most_outputs = 256;
     static constexpr index most_pixels = index{1} << 24;
     static constexpr index segment = 2048;        // columns that are reduced together
+    static constexpr index long_run = 64;         // pixels of a row that are worth a loop of their own
     static constexpr double cost_of_pixel = 1.0;  // nanoseconds, on one core (Zen 5)
 
     Block block_of(index number, index band) const {
@@ -165,7 +216,7 @@ private:
 
     void reduce(const Block& block, State* states, Scratch scratch) const {
         Pixel* line = scratch.take<Pixel>(segment);
-        State* column_states = scratch.take<State>(segment);
+        Columns columns(segment, scratch);
         std::fill_n(states, block.columns, State{});
         for (index first = 0; first < block.columns;) {
             // Outputs whose windows touch each other; what lies between others is not read.
@@ -174,13 +225,25 @@ private:
             for (; last < block.columns && columns_.span(block.column + last).begin <= run.end; ++last) {
                 run.end = std::max(run.end, columns_.span(block.column + last).end);
             }
+            if constexpr (Reduction::sums_runs) {
+                if (last == first + 1 && run.size() >= long_run) {
+                    for (index row = block.begin; row < block.end; ++row) {
+                        for (index begin = run.begin; begin < run.end; begin += segment) {
+                            const Span part{begin, std::min(begin + segment, run.end)};
+                            states[first].add(reduction_.sum_run(block.plane, row, part, line));
+                        }
+                    }
+                    first = last;
+                    continue;
+                }
+            }
             for (index begin = run.begin; begin < run.end; begin += segment) {
                 const Span part{begin, std::min(begin + segment, run.end)};
-                reduce_columns(block, part, line, column_states);
+                reduce_columns(block, part, line, columns);
                 for (index i = first; i < last; ++i) {
                     const Span& span = columns_.span(block.column + i);
                     for (index x = std::max(span.begin, part.begin); x < std::min(span.end, part.end); ++x) {
-                        states[i].add(column_states[x - part.begin]);
+                        states[i].add(columns.state(x - part.begin, x));
                     }
                 }
             }
@@ -188,13 +251,11 @@ private:
         }
     }
 
-    void reduce_columns(const Block& block, const Span& part, Pixel* line, State* column_states) const {
-        std::fill_n(column_states, part.size(), State{});
+    void reduce_columns(const Block& block, const Span& part, Pixel* line, Columns& columns) const {
+        columns.start(part.size(), block.begin);
         for (index row = block.begin; row < block.end; ++row) {
             reduction_.read(block.plane, row, part, line);
-            for (index x = 0; x < part.size(); ++x) {
-                column_states[x].add(line[x], row, part.begin + x);
-            }
+            columns.add(line, part.size(), row);
         }
     }
 
@@ -209,11 +270,39 @@ private:
     index bands_ = 1;
 };
 
+constexpr index group = 64;  // results that are written together
+
 template <class Pixel>
 void read_pixels(const ConstStack& image, ReadRun<Pixel> read, index plane, index row, const Span& columns,
                  Pixel* line) {
     const ConstPlane source = image.plane(plane);
     read(source.at(row, columns.begin), source.column_stride, columns.size(), line);
+}
+
+/// The sum of a run, in lanes; in one order whatever the type.
+template <class Pixel>
+double sum_of(const Pixel* pixels, index count) {
+    constexpr index lanes = lane_count<double>;
+    constexpr index sums = 4;
+    typedef Pixel Pixels __attribute__((vector_size(lanes * static_cast<index>(sizeof(Pixel)))));
+    Lanes<double> sum[sums]{};
+    index x = 0;
+    for (; x + sums * lanes <= count; x += sums * lanes) {
+        for (index i = 0; i < sums; ++i) {
+            Pixels part;
+            std::memcpy(&part, pixels + x + i * lanes, sizeof(part));
+            sum[i] += __builtin_convertvector(part, Lanes<double>);
+        }
+    }
+    const Lanes<double> all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    double total = 0;
+    for (index lane = 0; lane < lanes; ++lane) {
+        total += all[lane];
+    }
+    for (; x < count; ++x) {
+        total += static_cast<double>(pixels[x]);
+    }
+    return total;
 }
 
 /// `Result` is an integer for exact means, double for all others.
@@ -222,13 +311,16 @@ class Average {
 public:
     using Pixel = PixelType;
     using State = StateType;
+    using Columns = SumColumns<Pixel, State>;
+    static constexpr bool sums_runs = std::is_same_v<State, PlainSum<double>>;
 
     Average(const ConstStack& image, const MutableStack& out, const PoolWindows& windows)
         : image_(image),
           out_(out),
           windows_(windows),
           read_(row_reader<AsNumber, Pixel>(image.element)),
-          write_(row_writer<FromNumber, Result>(out.element)) {
+          write_(row_writer<FromNumber, Result>(out.element)),
+          has_floats_(has_rows_of<float>(image)) {
         require(read_ != nullptr && write_ != nullptr, "average_windows: no loop for these element types");
     }
 
@@ -236,8 +328,16 @@ public:
         read_pixels(image_, read_, plane, row, columns, line);
     }
 
+    State sum_run(index plane, index row, const Span& columns, Pixel* line) const {
+        if (has_floats_) {
+            const std::byte* const pixels = image_.plane(plane).at(row, columns.begin);
+            return {sum_of(reinterpret_cast<const float*>(pixels), columns.size())};
+        }
+        read(plane, row, columns, line);
+        return {sum_of(line, columns.size())};
+    }
+
     void deliver(index plane, index row, index column, index count, const State* states) const {
-        constexpr index group = 64;
         const MutablePlane target = out_.plane(plane);
         for (index first = 0; first < count; first += group) {
             Result results[group];
@@ -268,6 +368,7 @@ private:
     const PoolWindows& windows_;
     ReadRun<Pixel> read_;
     WriteRun<Result> write_;
+    bool has_floats_;  // in rows, as they are
 };
 
 template <class StateType>
@@ -275,6 +376,8 @@ class AverageGradient {
 public:
     using Pixel = double;
     using State = StateType;
+    using Columns = SumColumns<double, State>;
+    static constexpr bool sums_runs = false;
 
     AverageGradient(const ConstStack& grad, const MutableStack& out, const PoolWindows& windows)
         : grad_(grad),
@@ -294,9 +397,13 @@ public:
 
     void deliver(index plane, index row, index column, index count, const State* states) const {
         const MutablePlane target = out_.plane(plane);
-        for (index i = 0; i < count; ++i) {
-            const double value = states[i].value();
-            write_(&value, 1, target.at(row, column + i), 0);
+        for (index first = 0; first < count; first += group) {
+            double results[group];
+            const index here = std::min(group, count - first);
+            for (index i = 0; i < here; ++i) {
+                results[i] = states[first + i].value();
+            }
+            write_(results, here, target.at(row, column + first), target.column_stride);
         }
     }
 
@@ -313,6 +420,8 @@ class MaximumSearch {
 public:
     using Pixel = Key;
     using State = Maximum<Key>;
+    using Columns = MaximumColumns<Key>;
+    static constexpr bool sums_runs = false;
 
     MaximumSearch(const ConstStack& image, const MutableStack& values, const MutableStack* argmax)
         : image_(image),
