@@ -29,6 +29,8 @@ def expected(case: Case, inputs: Arrays) -> Arrays:
             return (np.stack([plane(channel, case.size) for channel in np.moveaxis(image, -1, 0)], axis=-1),)
         case "correlate", (image, kernel):
             return (reference.correlate(image, kernel),)
+        case "max_pool", (image,):
+            return reference.max_pool_with_argmax(image, case.size, case.stride, case.padding)[:1]
         case "max_pool_with_argmax", (image,):
             return reference.max_pool_with_argmax(image, case.size, case.stride, case.padding)
         case "max_pool_backward", (grad, argmax):
@@ -41,6 +43,14 @@ def expected(case: Case, inputs: Arrays) -> Arrays:
         case "conv2d_backward_weight", (grad, x):
             layer = case.stride, case.padding, case.groups
             return (reference.conv2d_backward_weight(grad, x, case.weight_shape, *layer),)
+        case "avg_pool", (image,):
+            return (reference.avg_pool(image, case.size, case.stride, case.padding),)
+        case "avg_pool_backward", (grad,):
+            return (reference.avg_pool_backward(grad, case.shape, case.size, case.stride, case.padding),)
+        case "adaptive_avg_pool", (image,):
+            return (reference.adaptive_avg_pool(image, case.size),)
+        case "adaptive_max_pool_with_argmax", (image,):
+            return reference.adaptive_max_pool_with_argmax(image, case.size)
     raise ValueError(f"no reference for {case.name}")
 
 
@@ -73,6 +83,10 @@ def _allowed(case: Case, inputs: Arrays, want: Array, mean_error: int) -> Any:
         case "correlate":  # K*K additions
             image, kernel = inputs
             return case.size**2 * epsilon * float(np.abs(image).max() * np.abs(kernel).sum())
+        case "avg_pool" | "avg_pool_backward":  # K*K additions; gradients are at most 8
+            return case.size**2 * epsilon * max(8.0, float(np.abs(want).max()))
+        case "adaptive_avg_pool":  # as many additions as a window has pixels, none of them negative
+            return np.prod(case.shape[-2:]) / case.size**2 * epsilon * want
         case _:
             return 0
 

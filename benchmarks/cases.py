@@ -113,12 +113,15 @@ def _cases() -> Iterator[Case]:
     for size in (3, 5, 7, 11, 15, 31):
         yield Case("correlate", size, "float32")
 
-    for function in ("max_pool_with_argmax", "max_pool_backward"):
+    for function in ("max_pool", "max_pool_with_argmax", "max_pool_backward", "avg_pool", "avg_pool_backward"):
         for size, stride, padding in ((2, 2, 0), (3, 2, 1), (3, 1, 1)):
             yield Case(
                 function, size, "float32", FEATURE_MAPS, "activations",
                 stride=stride, padding=padding, label=f"s{stride}p{padding}",
             )  # fmt: skip
+    for function in ("adaptive_avg_pool", "adaptive_max_pool_with_argmax"):
+        for size in (1, 7):  # of the result
+            yield Case(function, size, "float32", FEATURE_MAPS, "activations")
 
     for function, layers in (
         ("conv2d", LAYERS), ("conv2d_backward_input", LAYERS[:1]), ("conv2d_backward_weight", LAYERS[:1]),
@@ -137,6 +140,9 @@ def inputs(case: Case) -> tuple[Array, ...]:
         case "correlate":
             weights = np.random.default_rng(case.size).normal(size=(case.size, case.size))
             return image, (weights / np.abs(weights).sum()).astype(case.dtype)
+        case "avg_pool_backward":
+            shape = reference.avg_pool(image, case.size, case.stride, case.padding).shape
+            return (np.random.default_rng(case.size).integers(-8, 9, shape).astype(case.dtype),)
         case "max_pool_backward":
             _, argmax = reference.max_pool_with_argmax(image, case.size, case.stride, case.padding)
             return _whole_numbers(argmax.shape, case.dtype), argmax

@@ -130,6 +130,52 @@ def _by_group(array: Array, groups: int, axis: int) -> Array:
     return array.reshape(*array.shape[:axis], groups, array.shape[axis] // groups, *array.shape[axis + 1 :])
 
 
+def avg_pool(image: Array, size: int, stride: int, padding: int) -> Array:
+    """Divide the sum of every window of the image, padded with zeros, by the number of its taps."""
+    margins = [(0, 0)] * (image.ndim - 2) + [(padding, padding)] * 2
+    padded = np.pad(image.astype(np.float64), margins)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), (-2, -1))[..., ::stride, ::stride, :, :]
+    return windows.mean(axis=(-2, -1)).astype(image.dtype)
+
+
+def avg_pool_backward(grad: Array, shape: tuple[int, ...], size: int, stride: int, padding: int) -> Array:
+    """Spread every gradient evenly over its window, in an image of `shape`."""
+    height, width = shape[-2:]
+    sums = np.zeros((*shape[:-2], height + 2 * padding + size, width + 2 * padding + size))
+    rows, columns = (stride * extent for extent in grad.shape[-2:])
+    for row, column in np.ndindex(size, size):
+        sums[..., row : row + rows : stride, column : column + columns : stride] += grad / size**2
+    return sums[..., padding : padding + height, padding : padding + width].astype(grad.dtype)
+
+
+def adaptive_avg_pool(image: Array, size: int) -> Array:
+    """Take the averages of size x size windows that share the image out."""
+    result = np.empty((*image.shape[:-2], size, size), image.dtype)
+    for row, column in np.ndindex(size, size):
+        window = _adaptive_window(image, size, row, column)
+        result[..., row, column] = window.mean(axis=(-2, -1), dtype=np.float64)
+    return result
+
+
+def adaptive_max_pool_with_argmax(image: Array, size: int) -> tuple[Array, Array]:
+    """Take the first maxima of size x size windows that share the image out, and their flat indices."""
+    pixels = np.arange(image.shape[-2] * image.shape[-1]).reshape(image.shape[-2:])
+    argmax = np.empty((*image.shape[:-2], size, size), np.intp)
+    for row, column in np.ndindex(size, size):
+        window = _adaptive_window(image, size, row, column)
+        first = window.reshape(*window.shape[:-2], -1).argmax(axis=-1)
+        argmax[..., row, column] = _adaptive_window(pixels, size, row, column).ravel()[first]
+    flat = image.reshape(*image.shape[:-2], -1)
+    values = np.take_along_axis(flat, argmax.reshape(*argmax.shape[:-2], -1), axis=-1)
+    return values.reshape(argmax.shape), argmax
+
+
+def _adaptive_window(image: Array, size: int, row: int, column: int) -> Array:
+    height, width = image.shape[-2:]
+    rows = slice(row * height // size, -(-(row + 1) * height // size))
+    return image[..., rows, column * width // size : -(-(column + 1) * width // size)]
+
+
 def _bands_of_windows(image: Array, size: int) -> Iterator[Array]:
     padded = np.pad(image, size // 2, mode="symmetric")
     for start in range(0, image.shape[0], BAND_ROWS):

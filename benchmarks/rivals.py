@@ -87,6 +87,11 @@ def _layer(case: Case) -> dict[str, int]:
     return {"stride": case.stride, "padding": case.padding, "groups": case.groups}
 
 
+def _window(case: Case) -> dict[str, Any]:
+    """Return the keywords of a pooling window."""
+    return {"size": case.size, "stride": case.stride, "padding": case.padding}
+
+
 class Ours(Side):
     """imkernels, with `out` given."""
 
@@ -124,10 +129,13 @@ class Ours(Side):
     def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
         return Call(partial(self.imkernels.correlate, image, kernel, out=np.empty_like(image)))
 
+    def max_pool(self, case: Case, image: Array) -> Call:
+        out = np.empty_like(self.imkernels.max_pool(image, **_window(case)))
+        return Call(partial(self.imkernels.max_pool, image, **_window(case), out=out))
+
     def max_pool_with_argmax(self, case: Case, image: Array) -> Call:
-        window = {"size": case.size, "stride": case.stride, "padding": case.padding}
-        out = tuple(map(np.empty_like, self.imkernels.max_pool_with_argmax(image, **window)))
-        return Call(partial(self.imkernels.max_pool_with_argmax, image, **window, out=out))
+        out = tuple(map(np.empty_like, self.imkernels.max_pool_with_argmax(image, **_window(case))))
+        return Call(partial(self.imkernels.max_pool_with_argmax, image, **_window(case), out=out))
 
     def max_pool_backward(self, case: Case, grad: Array, argmax: Array) -> Call:
         out = np.empty(case.shape, grad.dtype)
@@ -144,6 +152,22 @@ class Ours(Side):
     def conv2d_backward_weight(self, case: Case, grad: Array, x: Array) -> Call:
         out = np.empty(case.weight_shape, grad.dtype)
         return Call(partial(self.imkernels.conv2d_backward_weight, grad, x, out.shape, out=out, **_layer(case)))
+
+    def avg_pool(self, case: Case, image: Array) -> Call:
+        out = np.empty_like(self.imkernels.avg_pool(image, **_window(case)))
+        return Call(partial(self.imkernels.avg_pool, image, **_window(case), out=out))
+
+    def avg_pool_backward(self, case: Case, grad: Array) -> Call:
+        out = np.empty(case.shape, grad.dtype)
+        return Call(partial(self.imkernels.avg_pool_backward, grad, case.shape[-2:], **_window(case), out=out))
+
+    def adaptive_avg_pool(self, case: Case, image: Array) -> Call:
+        out = np.empty_like(self.imkernels.adaptive_avg_pool(image, case.size))
+        return Call(partial(self.imkernels.adaptive_avg_pool, image, case.size, out=out))
+
+    def adaptive_max_pool_with_argmax(self, case: Case, image: Array) -> Call:
+        out = tuple(map(np.empty_like, self.imkernels.adaptive_max_pool_with_argmax(image, case.size)))
+        return Call(partial(self.imkernels.adaptive_max_pool_with_argmax, image, case.size, out=out))
 
 
 class OpenCV(Side):
@@ -219,6 +243,10 @@ class PyTorch(Side):
         run = partial(self.torch.nn.functional.conv2d, tensor, weight, padding=case.size // 2)
         return Call(lambda: run()[0, 0], border="constant")
 
+    def max_pool(self, case: Case, image: Array) -> Call:
+        pool, tensor = self.torch.nn.functional.max_pool2d, self.torch.from_numpy(image)
+        return Call(partial(pool, tensor, case.size, case.stride, case.padding))
+
     def max_pool_with_argmax(self, case: Case, image: Array) -> Call:
         pool = self.torch.ops.aten.max_pool2d_with_indices
         arguments = self.torch.from_numpy(image), [case.size] * 2, [case.stride] * 2, [case.padding] * 2
@@ -249,6 +277,26 @@ class PyTorch(Side):
         tensors = self.torch.from_numpy(grad), images, weight, None
         run = partial(self.torch.ops.aten.convolution_backward, *tensors, *layer, wanted)
         return Call(lambda: run()[which])
+
+    def avg_pool(self, case: Case, image: Array) -> Call:
+        pool = self.torch.ops.aten.avg_pool2d
+        arguments = self.torch.from_numpy(image), *self._average(case)
+        return Call(partial(pool.out, *arguments, out=self.torch.empty_like(pool(*arguments))))
+
+    def avg_pool_backward(self, case: Case, grad: Array) -> Call:
+        image, out = self.torch.empty(case.shape), self.torch.empty(case.shape)  # of `image` only the shape counts
+        arguments = self.torch.from_numpy(grad), image, *self._average(case)
+        return Call(partial(self.torch.ops.aten.avg_pool2d_backward.grad_input, *arguments, grad_input=out))
+
+    def _average(self, case: Case) -> tuple[Any, ...]:
+        return [case.size] * 2, [case.stride] * 2, [case.padding] * 2, False, True, None
+
+    def adaptive_avg_pool(self, case: Case, image: Array) -> Call:
+        return Call(partial(self.torch.nn.functional.adaptive_avg_pool2d, self.torch.from_numpy(image), case.size))
+
+    def adaptive_max_pool_with_argmax(self, case: Case, image: Array) -> Call:
+        pool, tensor = self.torch.nn.functional.adaptive_max_pool2d, self.torch.from_numpy(image)
+        return Call(partial(pool, tensor, case.size, return_indices=True))
 
 
 class SciPy(Side):
