@@ -4,10 +4,11 @@
 // first row that has it: every row of the image is reduced once along the columns of the windows, then taken into the
 // outputs whose windows it crosses. Rows of outputs in the making go round in a ring as high as a window.
 //
-// Only a greater pixel takes the place of the best so far, so that the first one stays; a NaN takes it from any number.
-// A tap outside the image reads the lowest value, which is never greater; an output starts with its first tap inside
-// the image, so that an outside tap cannot win even where all pixels are lowest. Places are kept in lanes as wide as
-// the pixels, counted from the first row of a tile.
+// Only a greater pixel takes the place of the best so far, so that the first one stays; a NaN takes it from any number,
+// which costs a second comparison, so rows are looked through for NaNs first. A tap outside the image reads the lowest
+// value, which is never greater; an output starts with its first tap inside the image, so that an outside tap cannot
+// win even where all pixels are lowest. Places are kept in lanes as wide as the pixels, counted from the first row of a
+// tile.
 #include "kernels/max_pool.hpp"
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include <limits>
 #include <optional>
 #include <type_traits>
+#include <vector>
 
 #include "core/check.hpp"
 #include "rows/row_writer.hpp"
@@ -30,14 +32,24 @@ namespace {
 template <class Work>
 using PlaceOf = std::conditional_t<sizeof(Work) == 8, std::int64_t, std::int32_t>;
 
-/// The best pixels so far, and where they lie; without a use for places they are not computed.
-template <class Work, bool places>
+/// What a tap outside the image reads.
+template <class Work>
+constexpr Work lowest =
+    std::is_floating_point_v<Work> ? -std::numeric_limits<Work>::infinity() : std::numeric_limits<Work>::min();
+
+/// What a loop is about: without a use for places they are not computed, and without NaNs a comparison is enough.
+struct Search {
+    bool places, nans;
+};
+
+/// The best pixels so far, and where they lie.
+template <class Work, Search search>
 struct Best {
     Lanes<Work> value;
     Lanes<PlaceOf<Work>> place;
 
     void take(Lanes<Work> other, Lanes<PlaceOf<Work>> other_place) {
-        if constexpr (std::is_floating_point_v<Work>) {
+        if constexpr (search.nans) {
             take_where(~(other <= value) & (value == value), other, other_place);
         } else {
             take_where(other > value, other, other_place);
@@ -48,7 +60,7 @@ private:
     template <class Mask>
     void take_where(Mask better, Lanes<Work> other, Lanes<PlaceOf<Work>> other_place) {
         value = better ? other : value;
-        if constexpr (places) {
+        if constexpr (search.places) {
             place = better ? other_place : place;
         }
     }
@@ -61,7 +73,8 @@ struct BestRow {
     PlaceOf<Work>* places;
 };
 
-/// What a row is reduced over: tap t of output x lies in pixels[offsets[t] + x], at places[t] from the first tap.
+/// What a row is reduced over: tap t of output x lies `stride` * x elements behind pixels[offsets[t]], and places[t]
+/// columns from the first tap.
 template <class Place>
 struct Taps {
     const index* offsets;
@@ -69,67 +82,122 @@ struct Taps {
     index count;
 };
 
-/// result[x] = the best tap of output x, for 0 <= x < count. With `goes_on`, of it and what is in `result` already;
-/// otherwise the place of the first tap is first_places[x] + origin. Vectors end behind `count`, unless that is
-/// `exact` and at least a vector.
-template <bool places, index known_taps, class Work>
-void reduce_along(const Work* pixels, const Taps<PlaceOf<Work>>& taps, index count, bool exact, bool goes_on,
-                  const PlaceOf<Work>* first_places, PlaceOf<Work> origin, const BestRow<Work>& result) {
+/// Tap `offset` of neighbouring outputs, `stride` elements apart.
+template <index stride, class Work>
+IMKERNELS_INLINE Lanes<Work> load_tap(const Work* pixels, index offset) {
+    if constexpr (stride == 1) {
+        return load_lanes(pixels + offset);
+    } else {
+        const index odd = offset % 2;
+        const Work* const pairs = pixels + (offset - odd);
+        const Lanes<Work> low = load_lanes(pairs);
+        const Lanes<Work> high = load_lanes(pairs + lane_count<Work>);
+        return odd != 0 ? odd_lanes<Work>(low, high) : even_lanes<Work>(low, high);
+    }
+}
+
+/// Where a row of outputs is reduced to, and from where.
+template <class Work>
+struct RowTask {
+    const Work* pixels;
+    index count;  // of outputs
+    const PlaceOf<Work>* first_places;
+    PlaceOf<Work> origin;
+    BestRow<Work> result;
+};
+
+/// result[x] = the best tap of every output x. With `goes_on`, of it and what is in `result` already; otherwise the
+/// place of the first tap is first_places[x] + origin. Reads and writes whole vectors.
+template <Search search, index stride, index known_taps, class Work>
+void reduce_along(const RowTask<Work>& task, const Taps<PlaceOf<Work>>& taps, bool goes_on) {
     using Place = PlaceOf<Work>;
     constexpr index lanes = lane_count<Work>;
-    const index tap_count = known_taps > 0 ? known_taps : taps.count;
-    for (index start = 0; start < count; start += lanes) {
-        const index x = exact ? std::min(start, count - lanes) : start;
-        Best<Work, places> best{};
-        best.value = load_lanes((goes_on ? result.values : pixels + taps.offsets[0]) + x);
-        if constexpr (places) {
-            best.place = goes_on ? load_lanes(result.places + x) : load_lanes(first_places + x) + origin;
+    constexpr bool known = known_taps > 0;
+    const index tap_count = known ? known_taps : taps.count;
+    const BestRow<Work> result = task.result;
+    index known_offsets[known ? known_taps : 1];
+    Place known_places[known ? known_taps : 1];
+    if constexpr (known) {  // kept in registers
+        std::copy_n(taps.offsets, known_taps, known_offsets);
+        std::copy_n(taps.places, known_taps, known_places);
+    }
+    const index* const offsets = known ? known_offsets : taps.offsets;
+    const Place* const tap_places = known ? known_places : taps.places;
+    for (index x = 0; x < task.count; x += lanes) {
+        const Work* const pixels = task.pixels + x * stride;
+        Best<Work, search> best{};
+        best.value = goes_on ? load_lanes(result.values + x) : load_tap<stride>(pixels, offsets[0]);
+        if constexpr (search.places) {
+            best.place = goes_on ? load_lanes(result.places + x) : load_lanes(task.first_places + x) + task.origin;
         }
         for (index t = goes_on ? 0 : 1; t < tap_count; ++t) {
-            best.take(load_lanes(pixels + taps.offsets[t] + x), Lanes<Place>{} + (taps.places[t] + origin));
+            best.take(load_tap<stride>(pixels, offsets[t]), Lanes<Place>{} + (tap_places[t] + task.origin));
         }
         store_lanes(result.values + x, best.value);
-        if constexpr (places) {
+        if constexpr (search.places) {
             store_lanes(result.places + x, best.place);
         }
     }
 }
 
 /// Takes the row `next`, further down, into `best`; reads and writes whole vectors.
-template <bool places, class Work>
+template <Search search, class Work>
 void take_row(const BestRow<Work>& best, const BestRow<Work>& next, index count) {
     for (index x = 0; x < count; x += lane_count<Work>) {
-        Best<Work, places> lanes{};
-        Best<Work, places> other{};
+        Best<Work, search> lanes{};
+        Best<Work, search> other{};
         lanes.value = load_lanes(best.values + x);
         other.value = load_lanes(next.values + x);
-        if constexpr (places) {
+        if constexpr (search.places) {
             lanes.place = load_lanes(best.places + x);
             other.place = load_lanes(next.places + x);
         }
         lanes.take(other.value, other.place);
         store_lanes(best.values + x, lanes.value);
-        if constexpr (places) {
+        if constexpr (search.places) {
             store_lanes(best.places + x, lanes.place);
         }
     }
 }
 
-/// The part of a row that a tile needs, its pixels dealt out by column stride so that tap t of outputs 0, 1, 2, ... lies
-/// side by side. Of several channels whole pixels are taken for one.
+/// Whether all pixels are numbers, and finite: 0 times any other is a NaN.
+template <class Work>
+bool all_finite(const Work* pixels, index count) {
+    constexpr index lanes = lane_count<Work>;
+    Lanes<Work> sums[2]{};
+    index x = 0;
+    for (; x + 2 * lanes <= count; x += 2 * lanes) {
+        sums[0] += load_lanes(pixels + x) * 0;
+        sums[1] += load_lanes(pixels + x + lanes) * 0;
+    }
+    Work rest = 0;
+    for (; x < count; ++x) {
+        rest += pixels[x] * 0;
+    }
+    const Lanes<Work> sum = sums[0] + sums[1] + rest;
+    std::uint64_t words[vector_bytes / 8];
+    std::memcpy(words, &sum, sizeof(words));
+    std::uint64_t bits = 0;
+    for (const std::uint64_t word : words) {
+        bits |= word;
+    }
+    return bits == 0;
+}
+
+/// The part of a row that a tile needs, its pixels dealt out by column stride so that tap t of outputs 0, 1, 2, ...
+/// lies side by side. Of several channels whole pixels are taken for one.
 template <class Work>
 class PhaseLoader {
 public:
     /// For at most `columns` outputs (pixels) and `taps` taps.
-    PhaseLoader(const ConstStack& image, WindowAxis axis, index channels, index columns, index taps, ReadRun<Work> read)
+    PhaseLoader(WindowAxis axis, index channels, index columns, index taps, ReadRun<Work> read)
         : axis_(axis),
           channels_(channels),
-          dense_(has_rows_of<Work>(image)),
           columns_(columns),
           extent_(columns + (taps - 1) * axis.dilation / axis.stride),
           pitch_(extent_ * channels),
           loader_(row_window(axis, channels, taps), 1, channels == 1 ? columns : extent_ * axis.stride * channels,
-                  channels == 1 ? ColumnLayout::phases : ColumnLayout::dense, read, Fill<Work>{lowest, false},
+                  channels == 1 ? ColumnLayout::phases : ColumnLayout::dense, read, Fill<Work>{lowest<Work>, false},
                   channels) {}
 
     /// Elements of the buffer that `load` fills.
@@ -144,21 +212,12 @@ public:
         return offset % axis_.stride * pitch_ + offset / axis_.stride * channels_;
     }
 
-    /// Whether the pixels for taps [first, first + taps) of `columns` outputs may be read from the image itself.
-    const Work* in_place(const ConstPlane& plane, index row, index column, index columns, index first,
-                         index taps) const {
-        const index begin = axis_.position(column, first);
-        const index end = axis_.position(column + columns - 1, first + taps - 1) + 1;
-        const bool inside = begin >= 0 && end * channels_ <= plane.columns;
-        return dense_ && axis_.stride == 1 && inside && columns * channels_ >= lane_count<Work>
-                   ? reinterpret_cast<const Work*>(plane.at(row, begin * channels_))
-                   : nullptr;
-    }
-
     /// Loads the pixels for `columns` outputs, from tap `first` on.
     const Work* load(const ConstPlane& plane, index row, index column, index columns, index first, Work* buffer) const {
         if (channels_ == 1) {
-            loader_.shifted(0, first * axis_.dilation).load_row(plane, row, column, columns, buffer);
+            const index shift = first * axis_.dilation;
+            shift == 0 ? loader_.load_row(plane, row, column, columns, buffer)
+                       : loader_.shifted(0, shift).load_row(plane, row, column, columns, buffer);
             return buffer;
         }
         const index pixels = (columns + extent_ - columns_) * axis_.stride;
@@ -168,9 +227,6 @@ public:
     }
 
 private:
-    static constexpr Work lowest =
-        std::is_floating_point_v<Work> ? -std::numeric_limits<Work>::infinity() : std::numeric_limits<Work>::min();
-
     /// Of many channels every pixel is loaded.
     static Window2D row_window(WindowAxis axis, index channels, index taps) {
         if (channels == 1) {
@@ -194,7 +250,6 @@ private:
 
     WindowAxis axis_;
     index channels_;
-    bool dense_;
     index columns_;
     index extent_;  // pixels of a phase
     index pitch_;
@@ -213,8 +268,8 @@ Planes planes_of(const ConstStack& image, const MutableStack& values, const Muta
                  const WindowAxis& columns) {
     const index channels = channels_side_by_side(image);
     Planes planes{image, values, argmax == nullptr ? std::nullopt : std::optional(*argmax), 1};
-    const bool together = channels_side_by_side(values) == channels &&
-                          (argmax == nullptr || channels_side_by_side(*argmax) == channels);
+    const bool together =
+        channels_side_by_side(values) == channels && (argmax == nullptr || channels_side_by_side(*argmax) == channels);
     if (channels > 1 && together && columns.stride <= 2 * columns.reach()) {
         planes.channels = channels;
         planes.image = widened(image, channels);
@@ -232,48 +287,65 @@ public:
     MaxPool(const Planes& planes, const Window2D& window, ReadRun<Work> read, WriteRun<Work> write)
         : planes_(planes),
           window_(window),
-          block_taps_(std::clamp<index>(most_line / (window.columns.dilation * planes.channels), 1,
-                                        window.columns.size)),
+          block_taps_(
+              std::clamp<index>(most_line / (window.columns.dilation * planes.channels), 1, window.columns.size)),
           shape_(choose_shape()),
-          loader_(planes.image, window.columns, planes.channels, shape_.columns / planes.channels, block_taps_, read),
+          loader_(window.columns, planes.channels, shape_.columns / planes.channels, block_taps_, read),
           write_(write),
           pitch_((shape_.columns + lanes - 1) / lanes * lanes),
-          ring_(std::min(in_the_making(window.rows), shape_.rows)) {}
+          ring_(std::min(in_the_making(window.rows), shape_.rows)),
+          rows_as_they_are_(has_rows_of<Work>(planes.image) && block_taps_ == window.columns.size &&
+                            window.columns.stride <= (planes.channels == 1 ? 2 : 1)),
+          line_size_(rows_as_they_are_ ? 2 * line_pitch() : loader_.size()),
+          values_as_they_are_(has_rows_of<Work>(planes.values)) {
+        for (index t = 0; t < block_taps_; ++t) {
+            const index offset = t * window.columns.dilation;
+            offsets_.push_back(rows_as_they_are_ ? offset * planes.channels : loader_.tap(t));
+            tap_places_.push_back(static_cast<Place>(offset));
+        }
+    }
 
     void run(int workers) const {
-        const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>((ring_ + 1) * pitch_) +
-                                  Scratch::bytes<Place>((ring_ + 3) * pitch_) +
-                                  Scratch::bytes<std::int64_t>(pitch_) + Scratch::bytes<index>(block_taps_) +
-                                  Scratch::bytes<Place>(block_taps_);
+        const std::size_t bytes = Scratch::bytes<Work>(line_size_) + Scratch::bytes<Work>((ring_ + 1) * pitch_) +
+                                  Scratch::bytes<Place>((ring_ + 3) * pitch_) + Scratch::bytes<std::int64_t>(pitch_);
         const double cost = tile_cost(shape_) / static_cast<double>(shape_.rows * shape_.columns);
         const MutablePlane& out = planes_.values.first;
         const TileGrid grid(planes_.values.planes(), out.rows, out.columns, shape_, cost, planes_.image.interleaved());
-        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { pool(tile, Buffers(*this, scratch)); });
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { pool(TileTask(*this, tile, scratch)); });
     }
 
 private:
     using Place = PlaceOf<Work>;
+    static constexpr Search without_nans{places, false};
+    static constexpr Search with_nans{places, std::is_floating_point_v<Work>};
     static constexpr index lanes = lane_count<Work>;
     static constexpr index most_line = index{1} << 16;  // elements of a row that are loaded for one output
 
-    struct Buffers {
+    /// A tile with its planes and buffers.
+    struct TileTask {
+        Tile tile;
+        ConstPlane image;
+        MutablePlane values, argmax;
         Work* line;
         BestRow<Work> ring, next;
         Place* first_places;  // of every output of a row: how far its first tap in the image is from its first,
         Place* origins;       // and where that one is
         std::int64_t* flat;
-        index* offsets;
-        Place* tap_places;
+        index copied = no_source;  // the last row that was copied to its line
+        bool nans = false;         // may be among the pixels so far
 
-        Buffers(const MaxPool& pool, Scratch scratch)
-            : line(scratch.take<Work>(pool.loader_.size())),
-              ring{scratch.take<Work>((pool.ring_ + 1) * pool.pitch_), scratch.take<Place>((pool.ring_ + 3) * pool.pitch_)},
+        TileTask(const MaxPool& pool, const Tile& outputs, Scratch scratch)
+            : tile(outputs),
+              image(pool.planes_.image.plane(tile.plane)),
+              values(pool.planes_.values.plane(tile.plane)),
+              argmax(places ? pool.planes_.argmax->plane(tile.plane) : MutablePlane{}),
+              line(scratch.take<Work>(pool.line_size_)),
+              ring{scratch.take<Work>((pool.ring_ + 1) * pool.pitch_),
+                   scratch.take<Place>((pool.ring_ + 3) * pool.pitch_)},
               next{ring.values + pool.ring_ * pool.pitch_, ring.places + pool.ring_ * pool.pitch_},
               first_places(next.places + pool.pitch_),
               origins(first_places + pool.pitch_),
-              flat(scratch.take<std::int64_t>(pool.pitch_)),
-              offsets(scratch.take<index>(pool.block_taps_)),
-              tap_places(scratch.take<Place>(pool.block_taps_)) {}
+              flat(scratch.take<std::int64_t>(pool.pitch_)) {}
     };
 
     /// Rows of outputs whose windows overlap.
@@ -318,45 +390,55 @@ private:
 
     bool places_fit(index rows) const {
         const index columns = planes_.image.first.columns / planes_.channels;
-        return static_cast<double>(window_.rows.cover(rows) + 1) * static_cast<double>(columns) <
+        const index span = (rows - 1) * window_.rows.stride + window_.rows.reach();
+        return static_cast<double>(span + 1) * static_cast<double>(columns) <
                static_cast<double>(std::numeric_limits<Place>::max());
     }
 
-    BestRow<Work> slot(const Buffers& buffers, index y) const {
+    /// Elements of a row that `columns` outputs need where a row is taken as it is, and those to the end of a vector.
+    index line_extent(index columns) const {
+        const index vectors = (columns + lanes - 1) / lanes * lanes;
+        return (vectors + planes_.channels * window_.columns.reach()) * window_.columns.stride;
+    }
+    index line_pitch() const { return line_extent(shape_.columns) + lanes; }
+
+    BestRow<Work> slot(const TileTask& task, index y) const {
         const index row = y % ring_ * pitch_;
-        return {buffers.ring.values + row, buffers.ring.places + row};
+        return {task.ring.values + row, task.ring.places + row};
     }
 
-    void pool(const Tile& tile, const Buffers& buffers) const {
+    void pool(TileTask task) const {
         const WindowAxis& axis = window_.rows;
-        const ConstPlane image = planes_.image.plane(tile.plane);
-        if constexpr (places) {
-            prepare_places(tile, buffers);
+        if (rows_as_they_are_) {
+            std::fill_n(task.line, line_size_, lowest<Work>);
         }
-        const index first = axis.position(tile.row);
-        const index end = std::min(first + axis.stride * (tile.rows - 1) + axis.reach(), image.rows);
+        if constexpr (places) {
+            prepare_places(task);
+        }
+        const index first = axis.position(task.tile.row);
+        const index end = std::min(first + axis.stride * (task.tile.rows - 1) + axis.reach(), task.image.rows);
         index done = 0;  // rows of outputs
         for (index row = std::max<index>(first, 0); row < end; ++row) {
-            const index offset = row - first;
-            for (; done * axis.stride + axis.reach() <= offset; ++done) {
-                deliver(tile, done, buffers);
+            for (; done * axis.stride + axis.reach() <= row - first; ++done) {
+                deliver(task, done);
             }
             row = std::max(row, first + done * axis.stride);  // no window lies between
-            take(tile, image, row, done, buffers);
+            take(task, row, done);
         }
-        for (; done < tile.rows; ++done) {
-            deliver(tile, done, buffers);
+        for (; done < task.tile.rows; ++done) {
+            deliver(task, done);
         }
     }
 
     /// Takes an image row into the outputs whose windows have it, of which `begin` is the first that is not done.
-    void take(const Tile& tile, const ConstPlane& image, index row, index begin, const Buffers& buffers) const {
+    void take(TileTask& task, index row, index begin) const {
         const WindowAxis& axis = window_.rows;
-        const index offset = row - axis.position(tile.row);
-        const index last = std::min(tile.rows - 1, offset / axis.stride);
+        const index offset = row - axis.position(task.tile.row);
+        const index last = std::min(task.tile.rows - 1, offset / axis.stride);
         const auto has = [&](index y) { return axis.dilation == 1 || (offset - y * axis.stride) % axis.dilation == 0; };
         const auto is_first = [&](index y) {
-            return axis.position(tile.row + y, axis.first_tap_inside(tile.row + y)) == row;
+            const index output = task.tile.row + y;
+            return axis.position(output, axis.first_tap_inside(output)) == row;
         };
         index y = begin;
         while (y <= last && !has(y)) {
@@ -366,89 +448,143 @@ private:
             return;
         }
         const bool into_last = has(last) && is_first(last);
-        const BestRow<Work> next = into_last ? slot(buffers, last) : buffers.next;
-        reduce(tile, image, row, buffers, next);
+        const BestRow<Work> next = into_last ? slot(task, last) : task.next;
+        reduce(task, row, next);
         for (; y <= last - static_cast<index>(into_last); ++y) {
             if (has(y)) {
-                is_first(y) ? copy_row(next, slot(buffers, y), tile.columns)
-                            : take_row<places>(slot(buffers, y), next, tile.columns);
+                is_first(y) ? copy_row(next, slot(task, y)) : take(task, slot(task, y), next);
             }
         }
     }
 
-    void copy_row(const BestRow<Work>& source, const BestRow<Work>& target, index count) const {
-        std::copy_n(source.values, count, target.values);
+    void take(const TileTask& task, const BestRow<Work>& best, const BestRow<Work>& next) const {
+        task.nans ? take_row<with_nans>(best, next, task.tile.columns)
+                  : take_row<without_nans>(best, next, task.tile.columns);
+    }
+
+    void copy_row(const BestRow<Work>& source, const BestRow<Work>& target) const {
+        std::copy_n(source.values, pitch_, target.values);
         if constexpr (places) {
-            std::copy_n(source.places, count, target.places);
+            std::copy_n(source.places, pitch_, target.places);
         }
     }
 
     /// Reduces an image row to the best of every output.
-    void reduce(const Tile& tile, const ConstPlane& image, index row, const Buffers& buffers,
-                const BestRow<Work>& result) const {
+    void reduce(TileTask& task, index row, const BestRow<Work>& result) const {
         const index channels = planes_.channels;
-        const index column = tile.column / channels;
-        const index columns = tile.columns / channels;
-        const index image_columns = image.columns / channels;
-        const Place origin = static_cast<Place>((row - window_.rows.position(tile.row)) * image_columns);
+        const Place origin =
+            static_cast<Place>((row - window_.rows.position(task.tile.row)) * (task.image.columns / channels));
+        RowTask<Work> along{task.line, task.tile.columns, task.first_places, origin, result};
+        if (rows_as_they_are_) {
+            along.pixels = pixels_of(task, row);
+            window_.columns.stride == 2 ? reduce_taps<2>(task, along, 0, block_taps_)
+                                        : reduce_taps<1>(task, along, 0, block_taps_);
+            return;
+        }
+        task.nans = std::is_floating_point_v<Work>;
         for (index first = 0; first < window_.columns.size; first += block_taps_) {
-            const index count = std::min(block_taps_, window_.columns.size - first);
-            for (index t = 0; t < count; ++t) {
-                buffers.tap_places[t] = static_cast<Place>((first + t) * window_.columns.dilation);
-                buffers.offsets[t] = loader_.tap(t);
-            }
-            const Taps<Place> taps{buffers.offsets, buffers.tap_places, count};
-            const Work* const in_place = loader_.in_place(image, row, column, columns, first, count);
-            const Work* const pixels =
-                in_place != nullptr ? in_place : loader_.load(image, row, column, columns, first, buffers.line);
-            const auto reduce = [&](auto known_taps) {
-                reduce_along<places, known_taps>(pixels, taps, tile.columns, in_place != nullptr, first > 0,
-                                                 buffers.first_places, origin, result);
-            };
-            switch (first > 0 ? 0 : count) {
-                case 2: reduce(std::integral_constant<index, 2>{}); break;
-                case 3: reduce(std::integral_constant<index, 3>{}); break;
-                default: reduce(std::integral_constant<index, 0>{}); break;
-            }
+            along.origin = static_cast<Place>(origin + first * window_.columns.dilation);
+            along.pixels = loader_.load(task.image, row, task.tile.column / channels, task.tile.columns / channels,
+                                        first, task.line);
+            reduce_taps<1>(task, along, first, std::min(block_taps_, window_.columns.size - first));
         }
     }
 
-    void prepare_places(const Tile& tile, const Buffers& buffers) const {
+    /// Where the pixels of a row lie: in the image, if it has all of them and vectors that end behind the last
+    /// one stay in it, or in a copy.
+    const Work* pixels_of(TileTask& task, index row) const {
+        const ConstPlane& image = task.image;
+        const index begin = window_.columns.position(task.tile.column / planes_.channels) * planes_.channels;
+        const index end = begin + line_extent(task.tile.columns);
+        const index inside = std::max<index>(begin, 0);
+        if constexpr (std::is_floating_point_v<Work>) {
+            const auto* const pixels = reinterpret_cast<const Work*>(image.at(row, inside));
+            task.nans = task.nans || !all_finite(pixels, std::min(end, image.columns) - inside);
+        }
+        const index outputs = task.tile.columns / planes_.channels;
+        const index windows_end =
+            begin + ((outputs - 1) * window_.columns.stride + window_.columns.reach()) * planes_.channels;
+        const bool goes_on = row + 1 < image.rows && image.row_stride >= image.columns * image.column_stride;
+        if (begin >= 0 && windows_end <= image.columns && end <= (goes_on ? 2 : 1) * image.columns) {
+            return reinterpret_cast<const Work*>(image.at(row, begin));
+        }
+        // A row ahead: what was stored just before cannot be loaded yet at another offset.
+        for (index y : {row, std::min(row + 1, image.rows - 1)}) {
+            if (task.copied < y) {
+                const auto* const pixels = reinterpret_cast<const Work*>(image.at(y, inside));
+                std::copy_n(pixels, std::min(end, image.columns) - inside, line_of(task, y) + (inside - begin));
+                task.copied = y;
+            }
+        }
+        return line_of(task, row);
+    }
+
+    Work* line_of(const TileTask& task, index row) const { return task.line + row % 2 * line_pitch(); }
+
+    template <index stride>
+    void reduce_taps(const TileTask& task, const RowTask<Work>& along, index first, index count) const {
+        const Taps<Place> taps{offsets_.data(), tap_places_.data(), count};
+        switch (first > 0 || task.nans ? 0 : count) {
+            case 2: return reduce_along<without_nans, stride, 2>(along, taps, false);
+            case 3: return reduce_along<without_nans, stride, 3>(along, taps, false);
+            default: return reduce_along<with_nans, stride, 0>(along, taps, first > 0);
+        }
+    }
+
+    void prepare_places(const TileTask& task) const {
         const WindowAxis& axis = window_.columns;
         const index channels = planes_.channels;
-        for (index x = 0; x < tile.columns / channels; ++x) {
-            const index column = tile.column / channels + x;
+        for (index x = 0; x < task.tile.columns / channels; ++x) {
+            const index column = task.tile.column / channels + x;
             const index first = axis.first_tap_inside(column) * axis.dilation;
-            std::fill_n(buffers.first_places + x * channels, channels, static_cast<Place>(first));
-            std::fill_n(buffers.origins + x * channels, channels, static_cast<Place>(axis.position(column)));
+            std::fill_n(task.first_places + x * channels, channels, static_cast<Place>(first));
+            std::fill_n(task.origins + x * channels, channels, static_cast<Place>(axis.position(column)));
         }
     }
 
-    void deliver(const Tile& tile, index y, const Buffers& buffers) const {
-        const BestRow<Work> best = slot(buffers, y);
-        if constexpr (std::is_floating_point_v<Work>) {
-            for (index x = 0; x < tile.columns; ++x) {
-                best.values[x] =
-                    best.values[x] == best.values[x] ? best.values[x] : std::numeric_limits<Work>::quiet_NaN();
-            }
+    void deliver(const TileTask& task, index y) const {
+        const BestRow<Work> best = slot(task, y);
+        const index count = task.tile.columns;
+        std::byte* const target = task.values.at(task.tile.row + y, task.tile.column);
+        if (values_as_they_are_ && count >= lanes) {
+            deliver_values(best.values, count, true, reinterpret_cast<Work*>(target));
+        } else {
+            deliver_values(best.values, count, false, best.values);
+            write_(best.values, count, target, task.values.column_stride);
         }
-        const MutablePlane values = planes_.values.plane(tile.plane);
-        write_(best.values, tile.columns, values.at(tile.row + y, tile.column), values.column_stride);
         if constexpr (places) {
-            const index image_columns = planes_.image.first.columns / planes_.channels;
-            const std::int64_t origin = window_.rows.position(tile.row) * image_columns;
-            for (index x = 0; x < tile.columns; ++x) {
-                buffers.flat[x] = origin + best.places[x] + buffers.origins[x];
+            deliver_places(task, y, best.places);
+        }
+    }
+
+    /// With every NaN as the quiet one.
+    static void deliver_values(const Work* best, index count, bool exact, Work* target) {
+        for (index start = 0; start < count; start += lanes) {
+            const index x = exact ? std::min(start, count - lanes) : start;
+            Lanes<Work> value = load_lanes(best + x);
+            if constexpr (std::is_floating_point_v<Work>) {
+                value = value == value ? value : Lanes<Work>{} + std::numeric_limits<Work>::quiet_NaN();
             }
-            const MutablePlane argmax = planes_.argmax->plane(tile.plane);
-            std::byte* const target = argmax.at(tile.row + y, tile.column);
-            if (argmax.column_stride == static_cast<index>(sizeof(std::int64_t))) {
-                std::memcpy(target, buffers.flat, static_cast<std::size_t>(tile.columns) * sizeof(std::int64_t));
-            } else {
-                for (index x = 0; x < tile.columns; ++x) {
-                    std::memcpy(target + x * argmax.column_stride, buffers.flat + x, sizeof(std::int64_t));
-                }
+            store_lanes(target + x, value);
+        }
+    }
+
+    void deliver_places(const TileTask& task, index y, const Place* best) const {
+        const index image_columns = task.image.columns / planes_.channels;
+        const std::int64_t origin = window_.rows.position(task.tile.row) * image_columns;
+        const auto flatten = [&](std::int64_t* __restrict target) {
+            for (index x = 0; x < task.tile.columns; ++x) {
+                target[x] = origin + (best[x] + task.origins[x]);
             }
+        };
+        constexpr index size = sizeof(std::int64_t);
+        std::byte* const target = task.argmax.at(task.tile.row + y, task.tile.column);
+        if (task.argmax.column_stride == size && reinterpret_cast<std::uintptr_t>(target) % size == 0) {
+            return flatten(reinterpret_cast<std::int64_t*>(target));
+        }
+        flatten(task.flat);
+        for (index x = 0; x < task.tile.columns; ++x) {
+            std::memcpy(target + x * task.argmax.column_stride, task.flat + x, size);
         }
     }
 
@@ -459,7 +595,12 @@ private:
     PhaseLoader<Work> loader_;
     WriteRun<Work> write_;
     index pitch_;
-    index ring_;  // rows of outputs in the making
+    index ring_;             // rows of outputs in the making
+    bool rows_as_they_are_;  // are read by the leaf loops
+    index line_size_;
+    bool values_as_they_are_;  // are elements of the output
+    std::vector<index> offsets_;
+    std::vector<Place> tap_places_;
 };
 
 template <class Work, class Read, class Write>

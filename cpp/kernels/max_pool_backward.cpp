@@ -236,15 +236,15 @@ private:
             const index position_step = argmax_.leading.back().stride;
             for (index column = band.column; column < band.column + band.columns; ++column) {
                 scatter_line(Line{values.at(row, column), value_step}, Line{argmax.at(row, column), position_step},
-                             together_, [&](Position position, index number) { return target(position, 0) + number * size; });
+                             together_,
+                             [&](Position position, index number) { return target(position, 0) + number * size; });
             }
         }
     }
 
     /// `target(position, i)` is where value `i` belongs.
     template <class Target>
-    void scatter_line(Line<const std::byte> values, Line<const std::byte> argmax, index count,
-                      Target target) const {
+    void scatter_line(Line<const std::byte> values, Line<const std::byte> argmax, index count, Target target) const {
         const auto pixels = static_cast<Position>(pixels_);
         for (index i = 0; i < count; ++i) {
             const Position position = position_at(argmax.at(i));

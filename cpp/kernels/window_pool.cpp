@@ -384,14 +384,17 @@ public:
           out_(out),
           windows_(windows),
           read_(row_reader<AsNumber, double>(grad.element)),
-          write_(row_writer<FromNumber, double>(out.element)) {
+          write_(row_writer<FromNumber, double>(out.element)),
+          column_divisors_(windows.columns.divisors.begin(), windows.columns.divisors.end()) {
         require(read_ != nullptr && write_ != nullptr, "average_windows_backward: no loop for these element types");
     }
 
     void read(index plane, index row, const Span& columns, double* line) const {
         read_pixels(grad_, read_, plane, row, columns, line);
+        const double row_divisor = static_cast<double>(windows_.rows.divisor(row));
+        const double* const column_divisors = column_divisors_.data() + columns.begin;
         for (index x = 0; x < columns.size(); ++x) {
-            line[x] /= static_cast<double>(windows_.rows.divisor(row) * windows_.columns.divisor(columns.begin + x));
+            line[x] /= row_divisor * column_divisors[x];
         }
     }
 
@@ -413,6 +416,7 @@ private:
     const PoolWindows& windows_;
     ReadRun<double> read_;
     WriteRun<double> write_;
+    std::vector<double> column_divisors_;
 };
 
 template <class Key>

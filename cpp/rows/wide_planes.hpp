@@ -49,8 +49,8 @@ StackView<Byte> widened(StackView<Byte> stack, index channels) {
 /// The same image and result, as wide planes where that is how they lie in memory and every column is asked for.
 inline WidePlanes wide_planes(const ConstStack& image, const MutableStack& out, Window2D window) {
     const index channels = channels_side_by_side(image);
-    if (channels < 2 || channels > most_channels || channels_side_by_side(out) != channels || window.columns.stride != 1 ||
-        window.columns.dilation != 1) {
+    if (channels < 2 || channels > most_channels || channels_side_by_side(out) != channels ||
+        window.columns.stride != 1 || window.columns.dilation != 1) {
         return {image, out, window, 1};
     }
     window.columns.dilation = channels;

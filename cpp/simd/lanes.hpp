@@ -137,6 +137,25 @@ IMKERNELS_INLINE void transpose(Lanes<T> (&rows)[lane_count<T>]) {
     detail::transpose_from<1, T>(rows);
 }
 
+namespace detail {
+template <class T, int first, int... i>
+IMKERNELS_INLINE Lanes<T> every_other_lane(Lanes<T> low, Lanes<T> high, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(low, high, (2 * i + first)...);
+}
+}  // namespace detail
+
+/// Lanes 0, 2, 4, ... of two vectors, one behind the other.
+template <class T>
+IMKERNELS_INLINE Lanes<T> even_lanes(Lanes<T> low, Lanes<T> high) {
+    return detail::every_other_lane<T, 0>(low, high, std::make_integer_sequence<int, lane_count<T>>{});
+}
+
+/// Lanes 1, 3, 5, ...
+template <class T>
+IMKERNELS_INLINE Lanes<T> odd_lanes(Lanes<T> low, Lanes<T> high) {
+    return detail::every_other_lane<T, 1>(low, high, std::make_integer_sequence<int, lane_count<T>>{});
+}
+
 inline constexpr index cache_line = 64;
 
 /// Has the cache line of an address brought near; it may be any.

@@ -1,0 +1,125 @@
+"""The paths that pooling takes by shape, layout and values give what its definition gives."""
+
+import itertools
+
+import imkernels as ik
+import numpy as np
+import pytest
+
+from tests.cases import DTYPES, FLOATS, random_image
+from tests.reference import max_pool as reference
+
+WINDOWS = [
+    (2, {}),
+    (3, {"stride": 2, "padding": 1}),
+    (3, {"stride": 1, "padding": 1}),
+    ((3, 5), {"stride": (1, 3), "padding": ((2, 1), (4, 2))}),
+    (2, {"stride": 5}),
+    ((2, 3), {"stride": 2, "dilation": (3, 2), "padding": 1}),
+]
+
+
+def pair(number):
+    return (number, number) if isinstance(number, int) else number
+
+
+def expected(image, size, stride=None, padding=0, dilation=1):
+    rows, columns = pair(padding)
+    stride = size if stride is None else stride
+    return reference.max_pool(image, pair(size), pair(stride), (pair(rows), pair(columns)), pair(dilation), False)
+
+
+def assert_pooled(image, size, **keywords):
+    values, argmax = expected(image, size, **keywords)
+    found = ik.max_pool_with_argmax(image, size, **keywords)
+    assert found[0].tobytes() == values.tobytes()
+    np.testing.assert_array_equal(found[1], argmax)
+    assert ik.max_pool(image, size, **keywords).tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("size", "keywords"), WINDOWS)
+def test_maxima_with_and_without_places(dtype, size, keywords):
+    for columns in (7, 16, 33, 64, 150):
+        assert_pooled(random_image(np.random.default_rng(1), (9, columns), dtype), size, **keywords)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize(("size", "keywords"), WINDOWS)
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
+def test_a_special_value_anywhere(dtype, size, keywords, special):
+    image = random_image(np.random.default_rng(2), (11, 70), dtype)
+    for row, column in itertools.product((0, 4, 5, 10), (0, 1, 31, 32, 68, 69)):
+        with_one = image.copy()
+        with_one[row, column] = special
+        assert_pooled(with_one, size, **keywords)
+    assert_pooled(np.full((11, 70), special, dtype), size, **keywords)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
+@pytest.mark.parametrize("channels", [2, 3, 16, 17, 64])
+@pytest.mark.parametrize(("size", "keywords"), WINDOWS)
+def test_channels_side_by_side(dtype, channels, size, keywords):
+    image = random_image(np.random.default_rng(3), (2, channels, 9, 22), np.dtype(dtype))
+    interleaved = np.ascontiguousarray(np.moveaxis(image, 1, -1))
+    values, argmax = ik.max_pool_with_argmax(interleaved, size, axes=(1, 2), **keywords)
+    wanted = expected(image, size, **keywords)
+    np.testing.assert_array_equal(np.moveaxis(values, -1, 1), wanted[0])
+    np.testing.assert_array_equal(np.moveaxis(argmax, -1, 1), wanted[1])
+    grad = random_image(np.random.default_rng(4), values.shape, np.dtype(dtype))
+    back = ik.max_pool_backward(grad, argmax, (9, 22), axes=(1, 2))
+    summed = ik.max_pool_backward(np.moveaxis(grad, -1, 1).copy(), np.moveaxis(argmax, -1, 1).copy(), (9, 22))
+    np.testing.assert_array_equal(np.moveaxis(back, -1, 1), summed)
+    unpooled = ik.max_unpool(values, argmax, (9, 22), axes=(1, 2))
+    np.testing.assert_array_equal(np.moveaxis(unpooled, -1, 1), ik.max_unpool(*wanted, (9, 22)))
+
+
+def test_an_image_that_ends_with_its_memory():
+    memory = np.random.default_rng(5).standard_normal((40, 65)).astype(np.float32)
+    for rows, columns in itertools.product((1, 2, 5, 40), (1, 15, 16, 31, 32, 33, 48, 65)):
+        image = memory[-rows:, -columns:]
+        for size in (1, 2):
+            if size <= min(rows, columns):
+                assert_pooled(image, size)
+                assert_pooled(image, size, stride=1)
+
+
+@pytest.mark.parametrize("columns", [20, 1024, 1025, 2500])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_one_large_plane_and_any_number_of_workers(columns, stride):
+    image = random_image(np.random.default_rng(6), (150, columns), np.dtype("f4"))
+    assert_pooled(image, 3, stride=stride, padding=1)
+    serial = ik.max_pool_with_argmax(image, 3, stride=stride, padding=1, workers=1)
+    for workers in (2, 5):
+        threads = ik.max_pool_with_argmax(image, 3, stride=stride, padding=1, workers=workers)
+        for one, other in zip(serial, threads, strict=True):
+            assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("output_size", [1, 2, 7, (3, 1)])
+def test_averages_do_not_depend_on_the_layout(dtype, output_size):
+    image = random_image(np.random.default_rng(7), (3, 70, 301), np.dtype(dtype))
+    wanted = ik.adaptive_avg_pool(image, output_size)
+    apart = np.zeros((3, 140, 602), dtype)[:, ::2, ::2]
+    apart[...] = image
+    swapped = image.astype(np.dtype(dtype).newbyteorder(">"))
+    turned = np.ascontiguousarray(image.transpose(1, 2, 0)).transpose(2, 0, 1)
+    for layout in (apart, swapped, turned, image[:, ::-1, ::-1].copy()[:, ::-1, ::-1]):
+        assert ik.adaptive_avg_pool(layout, output_size).tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_adaptive_maxima_of_few_values(dtype):
+    image = np.random.default_rng(8).integers(0, 2 if dtype.kind == "b" else 4, (60, 90)).astype(dtype)
+    if dtype.kind == "f":
+        image[image == 3] = np.nan
+        image[image == 0] = -0.0
+    for output_size in [(1, 1), (7, 9), (50, 80), (60, 1)]:
+        values, argmax = ik.adaptive_max_pool_with_argmax(image, output_size)
+        for row, column in np.ndindex(output_size):
+            top, left = row * 60 // output_size[0], column * 90 // output_size[1]
+            bottom, right = -(-(row + 1) * 60 // output_size[0]), -(-(column + 1) * 90 // output_size[1])
+            y, x = np.unravel_index(image[top:bottom, left:right].argmax(), (bottom - top, right - left))
+            assert argmax[row, column] == (top + y) * 90 + left + x
+            np.testing.assert_array_equal(values[row, column], image[top + y, left + x])
