@@ -115,19 +115,11 @@ private:
             along_(sums, count, room, pitch, finish_, results);
             finite &= all_finite(results, count);
             if (!in_place) {
-                pick(results, tile.columns);
+                rows_.pick(results, tile.columns);
                 write_(results, tile.columns, to, target.column_stride);
             }
         }
         return finite;
-    }
-
-    /// Keeps the results of the columns that are asked for.
-    void pick(Pixel* results, index count) const {
-        const index step = rows_.output_step();
-        for (index x = 1; x < count && step > 1; ++x) {
-            results[x] = results[x * step];
-        }
     }
 
     const MutableStack& out_;

@@ -128,6 +128,17 @@ void add_up(Sum* sums, index count) {
     }
 }
 
+/// The same for up to `most` channels side by side.
+template <index most, class Sum>
+void add_up_channels(Sum* sums, index count, index channels) {
+    if constexpr (most > 1) {
+        if (channels < most) {
+            return add_up_channels<most - 1>(sums, count, channels);
+        }
+    }
+    add_up<most>(sums, count);
+}
+
 template <class Sum, class Finish, class Pixel>
 void finish_row(const Sum* __restrict sums, index count, Finish finish, Pixel* __restrict results) {
     using Signed = std::make_signed_t<Sum>;
@@ -144,6 +155,16 @@ using ColumnOf =
                        std::conditional_t<sizeof(Pixel) == 2, std::uint32_t, std::uint64_t>>;
 template <class Pixel>
 using SumOf = std::conditional_t<sizeof(Pixel) <= 2, std::uint32_t, std::uint64_t>;
+
+/// Channels side by side that running sums are made for.
+template <class Pixel>
+constexpr index most_running_channels = std::min<index>(4, lane_count<SumOf<Pixel>>);
+
+/// The magnitude that sums of so many pixels have at most.
+template <class Pixel>
+double largest_sum(index taps) {
+    return static_cast<double>(taps) * std::ldexp(1.0, std::numeric_limits<Pixel>::digits);
+}
 
 template <class Pixel>
 class IntegerBox {
@@ -220,7 +241,7 @@ private:
             Pixel* const results = in_place ? reinterpret_cast<Pixel*>(to) : buffer;
             means(sums, covered, room, line, results);
             if (!in_place) {
-                pick(results, tile.columns);
+                rows_.pick(results, tile.columns);
                 write_(results, tile.columns, to, target.column_stride);
             }
         }
@@ -238,12 +259,7 @@ private:
             }
         }
         differences(sums, covered, window_.columns.size * channels_, line);
-        switch (channels_) {
-            case 1: add_up<1>(line, covered); break;
-            case 2: add_up<2>(line, covered); break;
-            case 3: add_up<3>(line, covered); break;
-            default: add_up<4>(line, covered); break;
-        }
+        add_up_channels<most_running_channels<Pixel>>(line, covered, channels_);
         const Sum* const first = line + reach - 1;
         if constexpr (sizeof(Pixel) <= 2) {
             if (ReciprocalMean<float, Pixel, false>::is_exact(largest_sum<Pixel>(taps_))) {
@@ -255,21 +271,6 @@ private:
                     : finish_row(first, count, ReciprocalMean<double, Pixel, false>(taps_), results);
     }
 
-    /// Keeps the results of the columns that are asked for.
-    void pick(Pixel* results, index count) const {
-        const index step = rows_.output_step();
-        for (index x = 1; x < count && step > 1; ++x) {
-            results[x] = results[x * step];
-        }
-    }
-
-public:
-    template <class Number>
-    static double largest_sum(index taps) {
-        return static_cast<double>(taps) * std::ldexp(1.0, std::numeric_limits<Number>::digits);
-    }
-
-private:
     const MutableStack& out_;
     Window2D window_;
     index channels_;
@@ -282,7 +283,6 @@ private:
     detail::ResultWriter<Pixel, FromNumber> write_;
 };
 
-constexpr index most_channels_here = 4;
 }  // namespace
 
 bool has_integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window) {
@@ -292,7 +292,7 @@ bool has_integer_box(const ConstStack& image, const MutableStack& out, const Win
     return visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
         if constexpr (std::is_integral_v<Pixel> && sizeof(Pixel) < 8) {
-            const double sum = IntegerBox<Pixel>::template largest_sum<Pixel>(window.taps());
+            const double sum = largest_sum<Pixel>(window.taps());
             constexpr double most = sizeof(Pixel) <= 2 ? 0x1p31 : 0x1p50;
             return sum <= most && window.rows.size <= (sizeof(Pixel) == 1 ? 256 : 65536);
         } else {
@@ -303,13 +303,13 @@ bool has_integer_box(const ConstStack& image, const MutableStack& out, const Win
 
 void integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window, const std::byte* fill,
                  int workers) {
-    WidePlanes planes = wide_planes(image, out, window);
-    if (planes.channels > most_channels_here) {
-        planes = {image, out, window, 1};
-    }
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
         if constexpr (std::is_integral_v<Pixel> && sizeof(Pixel) < 8) {
+            WidePlanes planes = wide_planes(image, out, window);
+            if (planes.channels > most_running_channels<Pixel>) {
+                planes = {image, out, window, 1};
+            }
             IntegerBox<Pixel>(planes, fill).run(workers);
         }
     });

@@ -31,10 +31,10 @@ void add_weighted_rows(const Work* first, const index* offsets, index count, con
             const Work* pixels = first + offsets[t] + x;
             Lanes<Work> pixel[vectors];
             for (index v = 0; v < vectors; ++v) {
-                pixel[v] = kept(load_lanes(pixels + v * lanes));
+                pixel[v] = loaded(load_lanes(pixels + v * lanes));
             }
             for (index o = 0; o < outs; ++o) {
-                const Lanes<Work> same = kept(broadcast(weight[o]));
+                const Lanes<Work> same = loaded(broadcast(weight[o]));
                 for (index v = 0; v < vectors; ++v) {
                     sum[o][v] += pixel[v] * same;
                 }
@@ -77,7 +77,7 @@ void add_tile_products(const TwoTiles<Work>& tiles, const index* offsets, double
         const Work* pixels = tiles.pixels + row * tiles.pixel_pitch;
         const Work* gradients = tiles.gradients + row * tiles.gradient_pitch;
         for (index x = 0; x < whole; x += lanes) {
-            const Lanes<Work> gradient = kept(load_lanes(gradients + x));
+            const Lanes<Work> gradient = loaded(load_lanes(gradients + x));
             for (index t = 0; t < taps; ++t) {
                 sum[t] += gradient * load_lanes(pixels + offsets[t] + x);
             }

@@ -22,9 +22,6 @@ public:
                    (keys_ || std::is_same_v<Policy, FromOrderKey>);
     }
 
-    /// Whether there is a way from results to the output's elements.
-    bool writes() const { return write_ != nullptr; }
-
     /// Whether results are computed where they shall lie, and need not be written.
     bool in_place() const { return keys_ && !streams_; }
 

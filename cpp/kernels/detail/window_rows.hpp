@@ -28,7 +28,8 @@ template <class Pixel>
 class WindowRows {
 public:
     WindowRows(const WidePlanes& planes, index columns, const std::byte* fill)
-        : image_(planes.image),
+        : planes_(planes),
+          image_(planes.image),
           window_(planes.window),
           image_has_pixels_(has_rows_of<Pixel>(image_)),
           loader_(window_, 1, columns, ColumnLayout::dense, row_reader<AsNumber, Pixel>(image_.element),
@@ -56,7 +57,7 @@ public:
         bool direct = before + behind <= most_outside(window_);
         for (index i = 0; i < before + behind && direct; ++i) {
             const index outside = position + (i < before ? i : i + columns.inside);
-            sources[i] = loader_.column_at(outside, extent) - columns.first;  // no_source lies far outside
+            sources[i] = planes_.column_at(outside) - columns.first;  // no_source lies far outside
             direct = sources[i] >= 0 && sources[i] < columns.inside;
         }
         return direct ? columns : TileColumns{false, 0, 0, covered, 0, sources};
@@ -90,10 +91,20 @@ public:
         }
     }
 
+    /// Keeps the first `count` of the results that are asked for.
+    template <class Result>
+    void pick(Result* results, index count) const {
+        const index step = output_step();
+        for (index x = 1; x < count && step > 1; ++x) {
+            results[x] = results[x * step];
+        }
+    }
+
 private:
     /// Columns outside of the image that a tile may have without being loaded.
     static index most_outside(const Window2D& window) { return 2 * std::min<index>(window.columns.reach() - 1, 4096); }
 
+    const WidePlanes& planes_;
     const ConstStack& image_;
     Window2D window_;
     bool image_has_pixels_;
