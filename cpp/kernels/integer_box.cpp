@@ -286,7 +286,7 @@ private:
 }  // namespace
 
 bool has_integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window) {
-    if (out.element.dtype >= Dtype::float16) {
+    if (out.element.dtype >= Dtype::float16 || out.element.dtype == Dtype::boolean) {
         return false;
     }
     return visit_dtype(image.element.dtype, [&](auto tag) {

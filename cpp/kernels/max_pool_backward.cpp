@@ -12,6 +12,7 @@
 #include <string>
 
 #include "core/check.hpp"
+#include "core/order_key.hpp"
 #include "rows/copy_element.hpp"
 #include "rows/tile_grid.hpp"
 #include "simd/lanes.hpp"
@@ -80,13 +81,17 @@ struct AddElement {
         detail::store_element<T, false>(target, static_cast<T>(sum));
     }
 };
-template <class T, bool from_swapped, bool to_swapped>
+template <class T, bool swapped>
 struct PutElement {
     static constexpr index size = sizeof(T);
     void operator()(const std::byte* source, std::byte* target) const {
-        detail::copy_element<T, from_swapped, to_swapped>(source, target);
+        detail::copy_element<T, false, swapped>(source, target);
     }
 };
+
+/// One type stands for all integers of its size, which are added modulo that and copied alike.
+template <class T>
+using Integer = std::make_unsigned_t<OrderKey<T>>;
 
 /// Elements at a constant distance.
 template <class Byte>
@@ -276,7 +281,9 @@ void max_pool_backward(const ConstStack& grad, const ConstStack& argmax, const M
     require_positions(grad, argmax);
     visit_dtype(grad.element.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
-        if constexpr (std::is_arithmetic_v<T>) {
+        if constexpr (std::is_integral_v<T>) {
+            Scatter<AddElement<Integer<T>>>(grad, argmax, out).run(workers);
+        } else if constexpr (std::is_floating_point_v<T>) {
             Scatter<AddElement<T>>(grad, argmax, out).run(workers);
         } else {
             require(false, "max_pool_backward: no loop for this element type");
@@ -288,15 +295,11 @@ void max_unpool(const ConstStack& values, const ConstStack& argmax, const Mutabl
     require(values.element.dtype == out.element.dtype, "max_unpool: values and out have one type");
     require_positions(values, argmax);
     visit_dtype(out.element.dtype, [&](auto tag) {
-        using T = typename decltype(tag)::type;
-        const bool from = values.element.swapped;
-        const bool to = out.element.swapped;
-        if (from) {
-            to ? Scatter<PutElement<T, true, true>>(values, argmax, out).run(workers)
-               : Scatter<PutElement<T, true, false>>(values, argmax, out).run(workers);
+        using T = Integer<typename decltype(tag)::type>;
+        if (sizeof(T) > 1 && values.element.swapped != out.element.swapped) {
+            Scatter<PutElement<T, true>>(values, argmax, out).run(workers);
         } else {
-            to ? Scatter<PutElement<T, false, true>>(values, argmax, out).run(workers)
-               : Scatter<PutElement<T, false, false>>(values, argmax, out).run(workers);
+            Scatter<PutElement<T, false>>(values, argmax, out).run(workers);
         }
     });
 }

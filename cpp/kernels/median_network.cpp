@@ -244,7 +244,8 @@ private:
     index farthest_;          // of them, in the even columns or the odd ones where those are apart
 };
 
-constexpr index largest_pair = 7;
+constexpr index largest_pair = 5;
+constexpr index largest_strided = 7;
 #ifdef __SANITIZE_ADDRESS__
 constexpr index largest = 7;  // the others take minutes to compile, and check nothing that these do not
 #else
@@ -254,7 +255,7 @@ constexpr index largest = 11;
 template <int K, class Key>
 void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill, int workers) {
     const index stride = planes.window.rows.stride;
-    if constexpr (K <= largest_pair) {
+    if constexpr (K <= largest_strided) {
         if constexpr (K > 3) {
             if (stride == 2) {
                 return MedianNetwork<Key, K, 1, 2, 2>(planes, nan, fill).run(workers);
@@ -263,9 +264,13 @@ void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill,
         if (stride != 1) {
             return MedianNetwork<Key, K, 1, 1, 1>(planes, nan, fill).run(workers);
         }
-        const bool narrow = planes.out.first.columns <= lane_count<Key>;
-        if (K == 3 || narrow || planes.channels > 1 || planes.window.columns.stride != 1) {
-            return MedianNetwork<Key, K, 1, 2, 1>(planes, nan, fill).run(workers);
+        if constexpr (K <= largest_pair) {
+            const bool narrow = planes.out.first.columns <= lane_count<Key>;
+            if (K == 3 || narrow || planes.channels > 1 || planes.window.columns.stride != 1) {
+                return MedianNetwork<Key, K, 1, 2, 1>(planes, nan, fill).run(workers);
+            }
+        } else if (planes.window.columns.stride != 1) {
+            return MedianNetwork<Key, K, 1, 1, 1>(planes, nan, fill).run(workers);
         }
     }
     if constexpr (K > 3 && K <= largest) {
@@ -277,7 +282,7 @@ void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill,
 bool has_median_network(const Window2D& window) {
     const index size = window.rows.size;
     return size == window.columns.size && size % 2 == 1 && size >= 3 &&
-           size <= (window.rows.stride == 1 && window.columns.stride == 1 ? largest : largest_pair);
+           size <= (window.rows.stride == 1 && window.columns.stride == 1 ? largest : largest_strided);
 }
 
 void median_network(const ConstStack& image, const MutableStack& out, const Window2D& window, NanPolicy nan,
