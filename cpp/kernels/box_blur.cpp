@@ -311,6 +311,35 @@ int sum_bits(std::size_t size, index count) {
     }
     return bits;
 }
+
+/// Calls run(type of the sums, what becomes of them) for integer pixels.
+template <class Pixel, class Run>
+void blur_integers(bool to_float, bool normalize, index taps, const Run& run) {
+    using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
+    const MeanInDouble<false> mean_in_double{static_cast<double>(taps)};
+    const int bits = sum_bits(sizeof(Pixel), taps);
+    if (!normalize && to_float) {
+        using Exact = std::conditional_t<sizeof(Pixel) == 8, int128, std::int64_t>;
+        run(std::type_identity<Exact>{}, PlainSum<double>{});
+    } else if (!normalize) {
+        run(std::type_identity<std::uint64_t>{}, PlainSum<Wide>{});
+    } else if constexpr (sizeof(Pixel) == 8) {
+        if (to_float) {
+            run(std::type_identity<int128>{}, mean_in_double);
+        } else {
+            run(std::type_identity<int128>{}, ExactMean<Wide>{taps});
+        }
+    } else if (bits <= 52 || to_float) {
+        if constexpr (sizeof(Pixel) <= 2) {
+            if (bits <= 32) {
+                return run(std::type_identity<std::int32_t>{}, mean_in_double);
+            }
+        }
+        run(std::type_identity<std::int64_t>{}, mean_in_double);
+    } else {
+        run(std::type_identity<std::int64_t>{}, ExactMean<Wide>{taps});
+    }
+}
 }  // namespace
 
 void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
@@ -338,30 +367,7 @@ void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& 
                 run(std::type_identity<double>{}, mean_in_double);
             }
         } else {
-            using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
-            const bool to_float = out.element.dtype >= Dtype::float16;
-            const int bits = sum_bits(sizeof(Pixel), taps);
-            if (!normalize && to_float) {
-                using Exact = std::conditional_t<sizeof(Pixel) == 8, int128, std::int64_t>;
-                run(std::type_identity<Exact>{}, PlainSum<double>{});
-            } else if (!normalize) {
-                run(std::type_identity<std::uint64_t>{}, PlainSum<Wide>{});
-            } else if constexpr (sizeof(Pixel) == 8) {
-                if (to_float) {
-                    run(std::type_identity<int128>{}, mean_in_double);
-                } else {
-                    run(std::type_identity<int128>{}, ExactMean<Wide>{taps});
-                }
-            } else if (bits <= 52 || to_float) {
-                if constexpr (sizeof(Pixel) <= 2) {
-                    if (bits <= 32) {
-                        return run(std::type_identity<std::int32_t>{}, mean_in_double);
-                    }
-                }
-                run(std::type_identity<std::int64_t>{}, mean_in_double);
-            } else {
-                run(std::type_identity<std::int64_t>{}, ExactMean<Wide>{taps});
-            }
+            blur_integers<Pixel>(out.element.dtype >= Dtype::float16, normalize, taps, run);
         }
     });
 }

@@ -367,7 +367,7 @@ double largest_magnitude(Dtype dtype) {
 }
 
 void run(const WidePlanes& planes, const Kernel& kernel, const std::byte* fill, int workers) {
-    const auto with = [&]<class Work, class Result, class Weight>() {
+    const auto with = [&]<class Work, class Result, class Weight> {
         Correlation<Work, Result, Weight>(planes, kernel, fill).run(workers);
     };
     switch (kernel.down.element.dtype) {

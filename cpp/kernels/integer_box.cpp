@@ -46,7 +46,9 @@ struct ShortMean {
     }
 
     /// 2^shift is the largest power of two below `taps`, so that the factor has 16 bits.
-    static int shift_of(index taps) { return std::bit_width(static_cast<std::uint32_t>(taps - 1) / 2); }
+    static int shift_of(index taps) {
+        return static_cast<int>(std::bit_width(static_cast<std::uint32_t>(taps - 1) / 2));
+    }
     static index factor_of(index taps) { return ((index{1} << (16 + shift_of(taps))) + taps - 1) / taps; }
 
     std::uint8_t operator()(std::uint16_t sum) const {
@@ -84,7 +86,8 @@ struct ReciprocalMean {
         if constexpr (even) {
             const Float rest = value - (rounded - integers_only) * count;
             const bool wrong = std::fabs(rest) * 2 == count && (bits & 1) != 0;
-            bits += wrong ? (rest > 0 ? Bits{1} : ~Bits{0}) : Bits{0};
+            const Bits step = rest > 0 ? Bits{1} : ~Bits{0};
+            bits += wrong ? step : Bits{0};
         }
         return static_cast<Pixel>(bits);
     }

@@ -338,7 +338,7 @@ private:
             : tile(outputs),
               image(pool.planes_.image.plane(tile.plane)),
               values(pool.planes_.values.plane(tile.plane)),
-              argmax(places ? pool.planes_.argmax->plane(tile.plane) : MutablePlane{}),
+              argmax(pool.planes_.argmax ? pool.planes_.argmax->plane(tile.plane) : MutablePlane{}),
               line(scratch.take<Work>(pool.line_size_)),
               ring{scratch.take<Work>((pool.ring_ + 1) * pool.pitch_),
                    scratch.take<Place>((pool.ring_ + 3) * pool.pitch_)},

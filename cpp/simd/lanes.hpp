@@ -77,13 +77,13 @@ IMKERNELS_INLINE Vector loaded(Vector lanes) {
 
 namespace detail {
 template <index by, class T, std::size_t... lane>
-IMKERNELS_INLINE Lanes<T> moved_up(Lanes<T> lanes, std::index_sequence<lane...>) {
+IMKERNELS_INLINE Lanes<T> moved_up(Lanes<T> lanes, std::index_sequence<lane...> /*of*/) {
     constexpr index count = lane_count<T>;
     return __builtin_shufflevector(Lanes<T>{}, lanes, (index{lane} < by ? 0 : count + index{lane} - by)...);
 }
 
 template <index first, index count, class T, std::size_t... lane>
-IMKERNELS_INLINE Lanes<T> repeated(Lanes<T> lanes, std::index_sequence<lane...>) {
+IMKERNELS_INLINE Lanes<T> repeated(Lanes<T> lanes, std::index_sequence<lane...> /*of*/) {
     return __builtin_shufflevector(lanes, lanes, (first + index{lane} % count)...);
 }
 }  // namespace detail
@@ -139,7 +139,7 @@ IMKERNELS_INLINE void transpose(Lanes<T> (&rows)[lane_count<T>]) {
 
 namespace detail {
 template <class T, int first, int... i>
-IMKERNELS_INLINE Lanes<T> every_other_lane(Lanes<T> low, Lanes<T> high, std::integer_sequence<int, i...>) {
+IMKERNELS_INLINE Lanes<T> every_other_lane(Lanes<T> low, Lanes<T> high, std::integer_sequence<int, i...> /*of*/) {
     return __builtin_shufflevector(low, high, (2 * i + first)...);
 }
 }  // namespace detail

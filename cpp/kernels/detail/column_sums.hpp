@@ -177,7 +177,7 @@ private:
         Terms<Sum> terms;
         index next = first;
         if (level + 1 < top_) {
-            const Level& above = levels_[static_cast<std::size_t>(level + 1)];
+            const Level& above = levels_[static_cast<std::size_t>(level) + 1];
             const index begin = (first + block - 1) / block;
             const index end = (first + here.window) / block;
             for (; next < begin * block; ++next) {

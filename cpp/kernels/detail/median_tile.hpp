@@ -80,6 +80,7 @@ IMKERNELS_INLINE void solve(const MedianTile<Vector, K, W, H, step, core>& tile,
                             const Store& store) {
     if constexpr (W == 1 && H == 1) {
         static_assert(core.count == 1);
+        // NOLINTNEXTLINE(readability-suspicious-call-argument): the axes are exchanged.
         turned ? store(row, column, tile.core.values[0]) : store(column, row, tile.core.values[0]);
     } else if constexpr (W >= H) {
         solve<turned>(half<0>(tile), column, row, store);

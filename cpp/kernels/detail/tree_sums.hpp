@@ -41,8 +41,8 @@ __attribute__((noinline)) void add_rows(index length, Finish finish, Result* __r
 }
 
 template <class Sum, class Term, class Finish, class Result, std::size_t... i, class... More>
-void add_exactly(const Term* const* terms, index length, Finish finish, Result* results, std::index_sequence<i...>,
-                 const More*... more) {
+void add_exactly(const Term* const* terms, index length, Finish finish, Result* results,
+                 std::index_sequence<i...> /*of terms*/, const More*... more) {
     add_rows<Sum>(length, finish, results, more..., terms[i]...);
 }
 
