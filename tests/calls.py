@@ -44,7 +44,7 @@ def _linear_calls(dtype):
     return {
         "box_blur": lambda workers: (ik.box_blur(image, (5, 9), mode="wrap", workers=workers),),
         "correlate": lambda workers: (ik.correlate(image, kernel, dilation=2, workers=workers, **sums),),
-        "convolve": lambda workers: (ik.convolve(image, kernel, stride=(1, 2), workers=workers, **sums),),
+        "convolve": lambda workers: (ik.convolve(image, np.tile(kernel, 2), stride=(1, 2), workers=workers, **sums),),
         "correlate_separable": lambda workers: (
             ik.correlate_separable(image, kernel[:, 0], kernel[0], mode="constant", cval=1, workers=workers, **sums),
         ),
@@ -92,7 +92,7 @@ def _learned_calls(dtype):
             ik.conv2d_backward_weight(grad, x, weight.shape, workers=workers, **way),
         ),
         "conv_transpose2d": lambda workers: (
-            ik.conv_transpose2d(x[:1, :, :160], weight[:3], stride=2, output_padding=1, workers=workers, **sums),
+            ik.conv_transpose2d(x, weight[:3], stride=2, output_padding=1, workers=workers, **sums),
         ),
     }
 
