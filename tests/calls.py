@@ -92,7 +92,7 @@ def _learned_calls(dtype):
             ik.conv2d_backward_weight(grad, x, weight.shape, workers=workers, **way),
         ),
         "conv_transpose2d": lambda workers: (
-            ik.conv_transpose2d(x, weight[:3], stride=2, output_padding=1, workers=workers, **sums),
+            ik.conv_transpose2d(x[:1], weight[:3], stride=2, output_padding=1, workers=workers, **sums),
         ),
     }
 
