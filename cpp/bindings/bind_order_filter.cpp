@@ -54,41 +54,33 @@ struct Call {
     MutableStack target;
     const std::byte* outside;
 };
+
+constexpr const char* rule_doc = "`percentile` counts unless `rank` is given.";
+
+/// A filter that takes any footprint and any rule.
+void def_rule_filter(py::module_& module, const char* name, decltype(order_filter)& filter) {
+    module.def(
+        name,
+        [&filter](const py::array& image, py::array& out, const Window2D& window, const py::object& footprint,
+                  std::optional<index> rank, double percentile, bool omit_nan, const py::array& fill, int workers) {
+            const Call call(image, out, window, fill);
+            const Footprint taps = footprint_of(footprint, window);
+            const OrderRule rule = rule_of(rank, percentile);
+            without_gil([&] {
+                filter(call.source, call.target, window, taps, rule, nan_policy(omit_nan), call.outside, workers);
+            });
+        },
+        rule_doc, py::arg("image"), py::arg("out"), py::arg("window"), py::arg("footprint").none(true),
+        py::arg("rank").none(true), py::arg("percentile"), py::arg("omit_nan"), py::arg("fill"), py::arg("workers"));
+}
 }  // namespace
 
 void register_order_filter(py::module_& module) {
-    const char* rule_doc = "`percentile` counts unless `rank` is given.";
-
-    module.def(
-        "order_filter",
-        [](const py::array& image, py::array& out, const Window2D& window, const py::object& footprint,
-           std::optional<index> rank, double percentile, bool omit_nan, const py::array& fill, int workers) {
-            const Call call(image, out, window, fill);
-            const Footprint taps = footprint_of(footprint, window);
-            const OrderRule rule = rule_of(rank, percentile);
-            without_gil([&] {
-                order_filter(call.source, call.target, window, taps, rule, nan_policy(omit_nan), call.outside, workers);
-            });
-        },
-        rule_doc, py::arg("image"), py::arg("out"), py::arg("window"), py::arg("footprint").none(true),
-        py::arg("rank").none(true), py::arg("percentile"), py::arg("omit_nan"), py::arg("fill"), py::arg("workers"));
+    def_rule_filter(module, "order_filter", order_filter);
 
     module.def("has_sliding", has_sliding, py::arg("window"));
 
-    module.def(
-        "sliding_filter",
-        [](const py::array& image, py::array& out, const Window2D& window, const py::object& footprint,
-           std::optional<index> rank, double percentile, bool omit_nan, const py::array& fill, int workers) {
-            const Call call(image, out, window, fill);
-            const Footprint taps = footprint_of(footprint, window);
-            const OrderRule rule = rule_of(rank, percentile);
-            without_gil([&] {
-                sliding_filter(call.source, call.target, window, taps, rule, nan_policy(omit_nan), call.outside,
-                               workers);
-            });
-        },
-        rule_doc, py::arg("image"), py::arg("out"), py::arg("window"), py::arg("footprint").none(true),
-        py::arg("rank").none(true), py::arg("percentile"), py::arg("omit_nan"), py::arg("fill"), py::arg("workers"));
+    def_rule_filter(module, "sliding_filter", sliding_filter);
 
     module.def("has_rank_network", has_rank_network, py::arg("window"));
 

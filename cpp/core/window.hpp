@@ -42,7 +42,7 @@ struct WindowAxis {
     /// The first tap of output `output` that does not lie before the image.
     constexpr index first_tap_inside(index output) const {
         const index start = position(output);
-        return start >= 0 ? 0 : (-start + dilation - 1) / dilation;
+        return start >= 0 ? 0 : ceil_div(-start, dilation);
     }
     /// Whether the windows of all `outputs` have a tap on an axis of `extent` pixels.
     constexpr bool meets(index extent, index outputs) const {

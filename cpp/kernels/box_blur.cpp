@@ -15,6 +15,7 @@
 #include <type_traits>
 
 #include "core/check.hpp"
+#include "core/finite.hpp"
 #include "kernels/float_box.hpp"
 #include "kernels/integer_box.hpp"
 #include "rows/row_writer.hpp"
@@ -275,12 +276,6 @@ private:
         for (index x = 0; x < tile.columns; ++x) {
             row[x] = buffers.line_sums[x * loader_.output_step()];
         }
-    }
-
-    template <class Number>
-    static bool all_finite(const Number* numbers, index count) {
-        return std::all_of(numbers, numbers + count,
-                           [](Number number) { return std::isfinite(static_cast<double>(number)); });
     }
 
     Result result(const Sum* sums, const Sum* scaled_sums, index i) const {

@@ -23,8 +23,8 @@
 #include "kernels/detail/channel_lanes.hpp"
 #include "kernels/detail/layer.hpp"
 #include "kernels/detail/pixel_lanes.hpp"
+#include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/weights.hpp"
-#include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/window_blocks.hpp"
 
@@ -59,49 +59,17 @@ void copy_weights(const ConstStack& weight, index channel, index first, index co
     }
 }
 
-/// Whether an output with its input is more than stays in the last cache.
-bool is_large(const MutableStack& out, index size) {
-    constexpr index large = index{16} << 20;
-    return out.planes() * out.first.rows * out.first.columns * size >= large;
-}
-
-/// Writes results of a tile that follow each other row by row, past the caches if they would only push out others.
+/// Writes the results of a tile of one channel, whose rows lie `pitch` elements apart.
 template <class Result>
-class TileWriter {
-public:
-    explicit TileWriter(const MutableStack& out)
-        : write_(row_writer<FromNumber, Result>(out.element)),
-          streams_(has_rows_of<Result>(out) && is_large(out, sizeof(Result))) {}
-
-    bool can_write() const { return write_ != nullptr; }
-
-    /// Rows of `results` lie `pitch` elements apart.
-    void operator()(const Tile& tile, const Result* results, index pitch, const MutablePlane& target) const {
-        const bool one_run = tile.columns == pitch && tile.columns == target.columns &&
-                             target.row_stride == target.columns * target.column_stride;
-        const index length = one_run ? tile.rows * tile.columns : tile.columns;
-        for (index row = 0; row < (one_run ? 1 : tile.rows); ++row) {
-            std::byte* first = target.at(tile.row + row, tile.column);
-            if (streams_) {
-                stream(reinterpret_cast<const std::byte*>(results + row * pitch),
-                       length * static_cast<index>(sizeof(Result)), first);
-            } else {
-                write_(results + row * pitch, length, first, target.column_stride);
-            }
-        }
+void write_tile(const detail::ResultWriter<Result, FromNumber>& write, const Tile& tile, const Result* results,
+                index pitch, const MutablePlane& target) {
+    const bool one_run = tile.columns == pitch && tile.columns == target.columns &&
+                         target.row_stride == target.columns * target.column_stride;
+    const index length = one_run ? tile.rows * tile.columns : tile.columns;
+    for (index row = 0; row < (one_run ? 1 : tile.rows); ++row) {
+        write(results + row * pitch, length, target.at(tile.row + row, tile.column), target.column_stride);
     }
-
-    /// To be called before others may read what was written.
-    void finish() const {
-        if (streams_) {
-            finish_streams();
-        }
-    }
-
-private:
-    WriteRun<Result> write_;
-    bool streams_;
-};
+}
 
 /// Neighbouring pixels in the lanes of vectors: for few output channels, as in a depthwise convolution, and for few
 /// taps.
@@ -109,37 +77,33 @@ template <class Result>
 class FewChannels {
 public:
     FewChannels(const ConstStack& x, const ConstStack& weight, const std::byte* bias, const MutableStack& out,
-                const Window2D& window, index groups)
+                const detail::Layer& layer)
         : x_(x),
           weight_(weight),
           out_(out),
-          window_(window),
-          groups_(groups),
-          group_{x.leading.back().extent / groups, out.leading.back().extent / groups},
-          shape_(
-              choose_tile_for_blocks(out.first.rows, out.first.columns, window, sizeof(Work), cost_of(group_, window))),
-          blocks_(window, shape_, sizeof(Work)),
+          layer_(layer),
+          shape_(choose_tile_for_blocks(out.first.rows, out.first.columns, layer.window, sizeof(Work), cost_of(layer))),
+          blocks_(layer.window, shape_, sizeof(Work)),
           tile_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases, x),
-          together_(blocks_.count() > 1 ? 1 : std::clamp<index>(near / tile_.size(), 1, std::max<index>(1, group_.in))),
-          one_step_(blocks_.count() == 1 && together_ >= group_.in),
+          together_(blocks_.count() > 1 ? 1 : std::clamp<index>(near / tile_.size(), 1, std::max<index>(1, layer_.in))),
+          one_step_(blocks_.count() == 1 && together_ >= layer_.in),
           pitch_(one_step_ ? shape_.columns : shape_.columns + row_slack),
           write_(out),
           offsets_(detail::tap_offsets(tile_, blocks_.first(), together_)),
-          starts_(static_cast<std::size_t>(groups * padded_out())) {
-        require(tile_.can_read() && write_.can_write(), "conv2d: no loop for these element types");
-        for (index o = 0; bias != nullptr && o < groups * group_.out; ++o) {
-            std::memcpy(&starts_[static_cast<std::size_t>(o / group_.out * padded_out() + o % group_.out)],
+          starts_(static_cast<std::size_t>(layer.groups * padded_out())) {
+        require(tile_.can_read(), "conv2d: no loop for these element types");
+        for (index o = 0; bias != nullptr && o < layer.groups * layer_.out; ++o) {
+            std::memcpy(&starts_[static_cast<std::size_t>(o / layer_.out * padded_out() + o % layer_.out)],
                         bias + o * static_cast<index>(sizeof(Work)), sizeof(Work));
         }
     }
 
     void run(int workers) {
         pack_weights();
-        const index images = out_.planes() / out_.leading.back().extent;
         const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(together_)) +
                                   Scratch::bytes<Work>((one_step_ ? most_outs : most_width) * channel_pitch());
-        const TileGrid grid(images * groups_ * detail::count_of(group_.out, most_width), out_.first.rows,
-                            out_.first.columns, shape_, cost_of(group_, window_), 1);
+        const TileGrid grid(layer_.images * layer_.groups * ceil_div(layer_.out, most_width), out_.first.rows,
+                            out_.first.columns, shape_, cost_of(layer_), 1);
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { convolve(tile, scratch); });
     }
 
@@ -151,27 +115,26 @@ private:
     static constexpr index near = index{256} * 1024 / static_cast<index>(sizeof(Work));
 
     /// Nanoseconds per pixel of the output channels of a task.
-    static double cost_of(detail::Group group, const Window2D& window) {
-        return 0.5 +
-               static_cast<double>(std::min(group.out, most_width) * std::max<index>(1, group.in * window.taps())) /
-                   static_cast<double>(2 * lane_count<Work>);
+    static double cost_of(const detail::Layer& layer) {
+        return 0.5 + static_cast<double>(std::min(layer.out, most_width) * std::max<index>(1, layer.taps())) /
+                         static_cast<double>(2 * lane_count<Work>);
     }
 
-    index padded_out() const { return detail::count_of(group_.out, most_outs) * most_outs; }
+    index padded_out() const { return round_up(layer_.out, most_outs); }
     index channel_pitch() const { return shape_.rows * pitch_ + row_slack; }
     /// Output channels from `first` on that are computed together: 1, 2 or 4.
-    index outs_from(index first) const { return group_.out - first > 2 ? 4 : group_.out - first; }
+    index outs_from(index first) const { return layer_.out - first > 2 ? 4 : layer_.out - first; }
 
     /// Brings the weights of output channels that are computed together together, tap by tap.
     void pack_weights() {
-        const index taps = group_.in * window_.taps();
-        packed_.resize(static_cast<std::size_t>(groups_ * padded_out() * taps));
+        const index taps = layer_.taps();
+        packed_.resize(static_cast<std::size_t>(layer_.groups * padded_out() * taps));
         std::vector<Work> line(static_cast<std::size_t>(taps));
-        for (index group = 0; group < groups_; ++group) {
-            for (index o = 0; o < group_.out; ++o) {
+        for (index group = 0; group < layer_.groups; ++group) {
+            for (index o = 0; o < layer_.out; ++o) {
                 const index first = o / most_outs * most_outs;
                 const index outs = outs_from(first);
-                copy_weights(weight_, group * group_.out + o, 0, taps, line.data());
+                copy_weights(weight_, group * layer_.out + o, 0, taps, line.data());
                 Work* target = packed_.data() + (group * padded_out() + first) * taps + (o - first);
                 for (const Work weight : line) {
                     *target = weight;
@@ -184,31 +147,31 @@ private:
     void convolve(const Tile& tile, Scratch scratch) const {
         Work* inputs = scratch.take<Work>(tile_.sizes(together_));
         Work* sums = scratch.take<Work>((one_step_ ? most_outs : most_width) * channel_pitch());
-        const index portions = detail::count_of(group_.out, most_width);
+        const index portions = ceil_div(layer_.out, most_width);
         const index number = tile.plane / portions;  // of a group of an image
         const index first = tile.plane % portions * most_width;
-        const index last = std::min(first + most_width, group_.out);
-        for (index c = 0; c == 0 || c < group_.in; c += together_) {
-            const index count = std::min(together_, group_.in - c);
+        const index last = std::min(first + most_width, layer_.out);
+        for (index c = 0; c == 0 || c < layer_.in; c += together_) {
+            const index count = std::min(together_, layer_.in - c);
             for (index i = 0; i < blocks_.count(); ++i) {
                 const WindowBlocks::Block block = blocks_[i];
                 for (index j = 0; j < count; ++j) {
-                    tile_.load(x_.plane(number * group_.in + c + j), tile.row, tile.column, tile.rows, tile.columns,
+                    tile_.load(x_.plane(number * layer_.in + c + j), tile.row, tile.column, tile.rows, tile.columns,
                                block.row, block.column, inputs + j * tile_.size());
                 }
-                const index tap = c * window_.taps() + block.row * window_.columns.size + block.column;
+                const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
                 for (index o = first; o < last; o += most_outs) {
                     Work* target = sums + (one_step_ ? 0 : (o - first) * channel_pitch());
-                    add_block(tile, number % groups_ * padded_out() + o, inputs, tap,
+                    add_block(tile, number % layer_.groups * padded_out() + o, inputs, tap,
                               count * block.rows * block.columns, outs_from(o), target);
                     if (one_step_) {
-                        write(tile, number * group_.out + o, std::min(most_outs, last - o), target);
+                        write(tile, number * layer_.out + o, std::min(most_outs, last - o), target);
                     }
                 }
             }
         }
         if (!one_step_) {
-            write(tile, number * group_.out + first, last - first, sums);
+            write(tile, number * layer_.out + first, last - first, sums);
         }
         write_.finish();
     }
@@ -216,7 +179,7 @@ private:
     /// Adds `count` taps from `tap` on of `outs` output channels, of which packed weights and starts begin at `out`.
     void add_block(const Tile& tile, index out, const Work* inputs, index tap, index count, index outs,
                    Work* sums) const {
-        const Work* weights = packed_.data() + out * group_.in * window_.taps() + tap * outs;
+        const Work* weights = packed_.data() + out * layer_.taps() + tap * outs;
         const Work* starts = tap == 0 ? starts_.data() + out : nullptr;
         auto* leaf = detail::add_weighted_rows<Work, 4>;
         if (outs < 3) {
@@ -233,24 +196,22 @@ private:
     void write(const Tile& tile, index channel, index count, const Work* sums) const {
         for (index o = 0; o < count; ++o) {
             // Signed and unsigned types of one size may alias.
-            write_(tile, reinterpret_cast<const Result*>(sums + o * channel_pitch()), one_step_ ? tile.columns : pitch_,
-                   out_.plane(channel + o));
+            write_tile(write_, tile, reinterpret_cast<const Result*>(sums + o * channel_pitch()),
+                       one_step_ ? tile.columns : pitch_, out_.plane(channel + o));
         }
     }
 
     const ConstStack& x_;
     const ConstStack& weight_;
     const MutableStack& out_;
-    Window2D window_;
-    index groups_;
-    detail::Group group_;
+    detail::Layer layer_;
     TileShape shape_;
     WindowBlocks blocks_;
     ZeroPaddedTile<Work> tile_;
     index together_;  // input channels that are loaded together
     bool one_step_;   // they are all
     index pitch_;     // of rows of sums
-    TileWriter<Result> write_;
+    detail::ResultWriter<Result, FromNumber> write_;
     std::vector<index> offsets_;  // of the taps of a block in the channels
     std::vector<Work> starts_;    // the bias
     std::vector<Work> packed_;
@@ -262,30 +223,26 @@ template <class Result>
 class ManyChannels {
 public:
     ManyChannels(const ConstStack& x, const ConstStack& weight, const std::byte* bias, const MutableStack& out,
-                 const Window2D& window, index groups)
+                 const detail::Layer& layer)
         : x_(x),
           weight_(weight),
           bias_(bias),
           out_(out),
-          window_(window),
-          groups_(groups),
-          group_{x.leading.back().extent / groups, out.leading.back().extent / groups},
+          layer_(layer),
           width_(choose_width()),
-          cost_(static_cast<double>(width_ * std::max<index>(1, group_.in * window.taps())) /
-                static_cast<double>(4 * lanes)),
+          cost_(static_cast<double>(width_ * std::max<index>(1, layer.taps())) / static_cast<double>(4 * lanes)),
           shape_(choose_shape()),
-          blocks_(window, shape_, sizeof(Work)),
+          blocks_(layer.window, shape_, sizeof(Work)),
           tile_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::dense, x),
           together_(choose_together()),
           write_(out),
           offsets_(detail::tap_offsets(tile_, blocks_.first(), together_)) {
-        require(tile_.can_read() && write_.can_write(), "conv2d: no loop for these element types");
+        require(tile_.can_read(), "conv2d: no loop for these element types");
     }
 
     void run(int workers) {
         pack_weights(workers);
-        const index images = out_.planes() / out_.leading.back().extent;
-        const index parts = images * groups_ * detail::count_of(group_.out, width_);
+        const index parts = layer_.images * layer_.groups * ceil_div(layer_.out, width_);
         const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(together_)) +
                                   Scratch::bytes<Work>((most_sums() + slack) * width_) +
                                   Scratch::bytes<Work>(lanes * results_pitch());
@@ -305,66 +262,64 @@ private:
     /// What of the inputs, of the weights and of the sums is near while it is used.
     static constexpr index near = index{512} * 1024 / static_cast<index>(sizeof(Work));
 
-    index outputs() const {
-        return out_.planes() / out_.leading.back().extent * groups_ * out_.first.rows * out_.first.columns;
-    }
+    index outputs() const { return layer_.images * layer_.groups * out_.first.rows * out_.first.columns; }
 
     /// Many output channels share the loading of the input, but not at the price of idle threads.
     index choose_width() const {
         const index most = outputs() >= few_tasks * most_pixels ? most_width : block_width;
-        return std::min(detail::round_up(group_.out, lanes), most);
+        return std::min(round_up(layer_.out, lanes), most);
     }
 
     TileShape choose_shape() const {
         // Inputs and sums are near; tiles are wide, but not so wide that windows overlap in a single row of them.
-        const index fair = outputs() * detail::count_of(group_.out, width_) / few_tasks;
-        const index room = std::min(near / width_, std::max<index>(256, near / std::max<index>(1, group_.in)));
+        const index fair = outputs() * ceil_div(layer_.out, width_) / few_tasks;
+        const index room = std::min(near / width_, std::max<index>(256, near / std::max<index>(1, layer_.in)));
         const index in_time = static_cast<index>(longest_task / cost_);
         const index most = std::max<index>(1, std::min({room, std::max<index>(fair, 64), in_time}));
         const index widest = out_.first.rows == 1 ? most : std::min(most, std::max<index>(32, most / 8));
-        const index columns = detail::evenly(out_.first.columns, widest);
-        return {detail::evenly(out_.first.rows, std::max<index>(1, most / columns)), columns};
+        const index columns = evenly(out_.first.columns, widest);
+        return {evenly(out_.first.rows, std::max<index>(1, most / columns)), columns};
     }
 
     index choose_together() const {
         const index most =
-            blocks_.count() > 1 ? 1 : std::min(near / tile_.size(), near / (block_width * window_.taps()));
-        return detail::evenly(group_.in, std::max<index>(1, most));
+            blocks_.count() > 1 ? 1 : std::min(near / tile_.size(), near / (block_width * layer_.window.taps()));
+        return evenly(layer_.in, std::max<index>(1, most));
     }
 
     index most_sums() const { return shape_.rows * shape_.columns; }
-    index results_pitch() const { return detail::round_up(most_sums(), lanes); }
+    index results_pitch() const { return round_up(most_sums(), lanes); }
 
     /// Weights of a block of output channels start here; tap by tap those of all channels, up to whole vectors.
     index packed_at(index group, index first) const {
-        return (group * detail::round_up(group_.out, lanes) + first) * group_.in * window_.taps();
+        return (group * round_up(layer_.out, lanes) + first) * layer_.taps();
     }
 
     static index width_of_block(index first, index last) {
-        return std::min(block_width, detail::round_up(last - first, lanes));
+        return std::min(block_width, round_up(last - first, lanes));
     }
 
     void pack_weights(int workers) {
-        packed_.resize(static_cast<std::size_t>(packed_at(groups_, 0) + cache_line));
+        packed_.resize(static_cast<std::size_t>(packed_at(layer_.groups, 0) + cache_line));
         first_packed_ = packed();
-        const index blocks = detail::count_of(group_.out, lanes);
-        const double cost = static_cast<double>(lanes * group_.in * window_.taps());
-        parallel_for({groups_ * blocks, cost, 0, workers},
+        const index blocks = ceil_div(layer_.out, lanes);
+        const double cost = static_cast<double>(lanes * layer_.taps());
+        parallel_for({layer_.groups * blocks, cost, 0, workers},
                      [&](index number, Scratch) { pack_lanes(number / blocks, number % blocks * lanes); });
     }
 
     /// Packs the weights of as many output channels as a vector has lanes.
     void pack_lanes(index group, index first) const {
         const index block = first / block_width * block_width;
-        const index width = width_of_block(block, group_.out);
-        const index taps = group_.in * window_.taps();
+        const index width = width_of_block(block, layer_.out);
+        const index taps = layer_.taps();
         Work* target = first_packed_ + packed_at(group, block) + (first - block);
         Work rows[lanes * lanes] = {};
         Work columns[lanes * lanes];
         for (index t = 0; t < taps; t += lanes, target += lanes * width) {
             const index count = std::min(lanes, taps - t);
-            for (index o = 0; o < std::min(lanes, group_.out - first); ++o) {
-                copy_weights(weight_, group * group_.out + first + o, t, count, rows + o * lanes);
+            for (index o = 0; o < std::min(lanes, layer_.out - first); ++o) {
+                copy_weights(weight_, group * layer_.out + first + o, t, count, rows + o * lanes);
             }
             detail::transpose_square(rows, lanes, columns, lanes);
             for (index i = 0; i < count; ++i) {
@@ -385,23 +340,23 @@ private:
         Work* inputs = scratch.take<Work>(tile_.sizes(together_));
         Work* sums = scratch.take<Work>((most_sums() + slack) * width_);
         Work* results = scratch.take<Work>(lanes * results_pitch());
-        const index chunks = detail::count_of(group_.out, width_);
-        const index image = tile.plane / (chunks * groups_);
-        const index group = tile.plane / chunks % groups_;
+        const index chunks = ceil_div(layer_.out, width_);
+        const index image = tile.plane / (chunks * layer_.groups);
+        const index group = tile.plane / chunks % layer_.groups;
         const index first = tile.plane % chunks * width_;
-        const index last = std::min(first + width_, group_.out);
-        start(group * group_.out + first, last - first, tile.rows * tile.columns, sums);
-        for (index c = 0; c < group_.in; c += together_) {
-            const index count = std::min(together_, group_.in - c);
+        const index last = std::min(first + width_, layer_.out);
+        start(group * layer_.out + first, last - first, tile.rows * tile.columns, sums);
+        for (index c = 0; c < layer_.in; c += together_) {
+            const index count = std::min(together_, layer_.in - c);
             for (index i = 0; i < blocks_.count(); ++i) {
                 const WindowBlocks::Block block = blocks_[i];
                 for (index j = 0; j < count; ++j) {
-                    tile_.load(x_.plane((image * groups_ + group) * group_.in + c + j), tile.row, tile.column,
-                               tile.rows, tile.columns, block.row, block.column, inputs + j * tile_.size());
+                    tile_.load(x_.plane(layer_.in_plane(image, group, c + j)), tile.row, tile.column, tile.rows,
+                               tile.columns, block.row, block.column, inputs + j * tile_.size());
                 }
-                const index tap = c * window_.taps() + block.row * window_.columns.size + block.column;
+                const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
                 for (index o = first; o < last; o += block_width) {
-                    const index width = width_of_block(o, group_.out);
+                    const index width = width_of_block(o, layer_.out);
                     detail::with_count<detail::most_vectors>(width / lanes, [&](auto vectors) {
                         add_block<vectors>(tile, inputs, count * block.rows * block.columns,
                                            first_packed_ + packed_at(group, o) + tap * width, sums + (o - first));
@@ -410,8 +365,7 @@ private:
             }
         }
         for (index o = first; o < last; o += lanes) {
-            write(tile, (image * groups_ + group) * group_.out + o, std::min(lanes, last - o), sums + (o - first),
-                  results);
+            write(tile, layer_.out_plane(image, group, o), std::min(lanes, last - o), sums + (o - first), results);
         }
         write_.finish();
     }
@@ -455,8 +409,8 @@ private:
         }
         for (index o = 0; o < count; ++o) {
             // Signed and unsigned types of one size may alias.
-            write_(tile, reinterpret_cast<const Result*>(results + o * results_pitch()), tile.columns,
-                   out_.plane(channel + o));
+            write_tile(write_, tile, reinterpret_cast<const Result*>(results + o * results_pitch()), tile.columns,
+                       out_.plane(channel + o));
         }
     }
 
@@ -464,16 +418,14 @@ private:
     const ConstStack& weight_;
     const std::byte* bias_;
     const MutableStack& out_;
-    Window2D window_;
-    index groups_;
-    detail::Group group_;
+    detail::Layer layer_;
     index width_;  // of a row of sums: output channels of a task, up to whole vectors
     double cost_;
     TileShape shape_;
     WindowBlocks blocks_;
     ZeroPaddedTile<Work> tile_;
     index together_;  // input channels that are loaded together
-    TileWriter<Result> write_;
+    detail::ResultWriter<Result, FromNumber> write_;
     std::vector<index> offsets_;  // of the taps of a block in those channels
     std::vector<Work> packed_;
     Work* first_packed_ = nullptr;
@@ -516,13 +468,13 @@ void conv2d(ConstStack x, const ConstStack& weight, const std::byte* bias, Mutab
     if (out.planes() == 0) {
         return;
     }
+    const detail::Layer layer(window, x, out, groups);
     const bool known = detail::visit_weights(weight.element.dtype, [&](auto tag) {
         using Result = typename decltype(tag)::type;
-        if (detail::fill_lanes<Result>(out.leading.back().extent / groups) &&
-            weight.leading[1].extent * window.taps() > detail::few_taps) {
-            ManyChannels<Result>(x, weight, bias, out, window, groups).run(workers);
+        if (detail::fill_lanes<Result>(layer.out) && layer.taps() > detail::few_taps) {
+            ManyChannels<Result>(x, weight, bias, out, layer).run(workers);
         } else {
-            FewChannels<Result>(x, weight, bias, out, window, groups).run(workers);
+            FewChannels<Result>(x, weight, bias, out, layer).run(workers);
         }
     });
     require(known, "conv2d: weights are int32, int64, float32 or float64");

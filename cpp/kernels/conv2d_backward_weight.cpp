@@ -25,23 +25,19 @@ namespace {
 template <class Work>
 class ManyChannelsGradient {
 public:
-    ManyChannelsGradient(const ConstStack& grad, const ConstStack& x, const MutableStack& out, const Window2D& window,
-                         index groups)
+    ManyChannelsGradient(const ConstStack& grad, const ConstStack& x, const MutableStack& out,
+                         const detail::Layer& layer)
         : grad_(grad),
           x_(x),
           out_(out),
-          window_(window),
-          groups_(groups),
-          group_{x.leading.back().extent / groups, grad.leading.back().extent / groups},
-          shape_(choose_shape(grad, group_.in)),
-          tile_(window, shape_.rows, shape_.columns, ColumnLayout::dense, x),
-          together_(detail::evenly(group_.in, std::min(near / tile_.size(), near / (block_width * window.taps())))),
+          layer_(layer),
+          shape_(choose_shape(grad, layer_.in)),
+          tiles_(layer.images, grad.first.rows, grad.first.columns, shape_, 0, 1),
+          tile_(layer.window, shape_.rows, shape_.columns, ColumnLayout::dense, x),
+          together_(evenly(layer_.in, std::min(near / tile_.size(), near / (block_width * layer.window.taps())))),
           read_grad_(row_reader<AsNumber, Work>(grad.element)),
           write_(row_writer<FromNumber, double>(out.element)),
-          taps_(detail::tap_offsets(tile_, window, together_)),
-          down_(detail::count_of(grad.first.rows, shape_.rows)),
-          across_(detail::count_of(grad.first.columns, shape_.columns)),
-          tiles_(grad.planes() / grad.leading.back().extent * down_ * across_),
+          taps_(detail::tap_offsets(tile_, layer.window, together_)),
           parts_(choose_parts()) {
         require(tile_.can_read() && read_grad_ != nullptr && write_ != nullptr,
                 "conv2d_backward_weight: no loop for these element types");
@@ -56,23 +52,23 @@ public:
 
     void run(int workers) {
         sums_.resize(static_cast<std::size_t>(parts_ * sums_of_part()));
-        const index tasks = groups_ * blocks() * detail::count_of(group_.in, together_);
-        const double tile_cost = static_cast<double>(block_width * together_ * window_.taps()) *
+        const index tasks = layer_.groups * blocks() * ceil_div(layer_.in, together_);
+        const double tile_cost = static_cast<double>(block_width * together_ * layer_.window.taps()) *
                                  static_cast<double>(shape_.rows * shape_.columns) / static_cast<double>(4 * lanes);
         // A part of the tiles is one worker's, since its order of addition is part of the result. They come in runs, so
         // that there is a moment between them to answer Ctrl-C.
         const index run = std::max<index>(1, static_cast<index>(longest_task / tile_cost));
-        for (index done = 0; done < detail::count_of(tiles_, parts_); done += run) {
+        for (index done = 0; done < ceil_div(tiles_.tasks(), parts_); done += run) {
             parallel_for({parts_ * tasks, tile_cost * static_cast<double>(run), scratch_bytes(), workers},
                          [&](index item, Scratch scratch) {
                              const index part = item / tasks;
-                             const index first = part * tiles_ / parts_ + done;
-                             const index last = std::min(first + run, (part + 1) * tiles_ / parts_);
+                             const index first = part * tiles_.tasks() / parts_ + done;
+                             const index last = std::min(first + run, (part + 1) * tiles_.tasks() / parts_);
                              add_tiles(part, item % tasks, first, last, scratch);
                          });
         }
-        const index octets = detail::count_of(group_.out, lane_count<double>);
-        parallel_for({groups_ * octets, static_cast<double>(group_.in * window_.taps() * lane_count<double>),
+        const index octets = ceil_div(layer_.out, lane_count<double>);
+        parallel_for({layer_.groups * octets, static_cast<double>(layer_.taps() * lane_count<double>),
                       Scratch::bytes<double>(lane_count<double> * line_pitch()), workers},
                      [&](index item, Scratch scratch) {
                          write(item / octets, item % octets * lane_count<double>, scratch.take<double>(0));
@@ -95,38 +91,38 @@ private:
     /// Tiles small enough for all channels to be near, if there are not too many of those.
     static TileShape choose_shape(const ConstStack& grad, index channels) {
         const index most = std::clamp<index>(near / channels, most_pixels / 4, most_pixels);
-        const index columns = detail::evenly(grad.first.columns, grad.first.rows == 1 ? most : most / 8);
-        return {detail::evenly(grad.first.rows, most / columns), columns};
+        const index columns = evenly(grad.first.columns, grad.first.rows == 1 ? most : most / 8);
+        return {evenly(grad.first.rows, most / columns), columns};
     }
 
-    index blocks() const { return detail::count_of(group_.out, block_width); }
-    index padded_out() const { return detail::count_of(group_.out, lanes) * lanes; }
-    index sums_of_part() const { return groups_ * padded_out() * group_.in * window_.taps(); }
+    index blocks() const { return ceil_div(layer_.out, block_width); }
+    index padded_out() const { return round_up(layer_.out, lanes); }
+    index sums_of_part() const { return layer_.groups * padded_out() * layer_.taps(); }
     /// Where the sums of a block of output channels start.
-    index sums_at(index group, index out) const { return (group * padded_out() + out) * group_.in * window_.taps(); }
+    index sums_at(index group, index out) const { return (group * padded_out() + out) * layer_.taps(); }
     index width_of_block(index out) const { return std::min(block_width, padded_out() - out); }
 
     /// Parts of the tiles that are added up on their own, so that there is work for many threads.
     index choose_parts() const {
         constexpr index wanted_items = 8;
         constexpr index most_sums = index{512} * 1024;
-        const index tasks = groups_ * blocks() * detail::count_of(group_.in, together_);
+        const index tasks = layer_.groups * blocks() * ceil_div(layer_.in, together_);
         return std::clamp<index>(std::min(wanted_items / tasks, most_sums / std::max<index>(1, sums_of_part())), 1,
-                                 std::max<index>(1, tiles_));
+                                 std::max<index>(1, tiles_.tasks()));
     }
 
     Task task(index number) const {
-        const index portions = detail::count_of(group_.in, together_);
+        const index portions = ceil_div(layer_.in, together_);
         const index in = number % portions * together_;
         const index out = number / portions % blocks() * block_width;
-        return {number / (portions * blocks()), out, width_of_block(out), in, std::min(together_, group_.in - in)};
+        return {number / (portions * blocks()), out, width_of_block(out), in, std::min(together_, layer_.in - in)};
     }
 
     std::size_t scratch_bytes() const {
         const index pixels = shape_.rows * shape_.columns + lanes;
         return Scratch::bytes<Work>(tile_.sizes(together_)) + Scratch::bytes<Work>(pixels * block_width) +
                Scratch::bytes<Work>(pixels * lanes) + Scratch::bytes<index>(pixels) +
-               Scratch::bytes<Work>((together_ * window_.taps() + detail::sums_slack) * block_width);
+               Scratch::bytes<Work>((together_ * layer_.window.taps() + detail::sums_slack) * block_width);
     }
 
     void add_tiles(index part, index number, index first, index last, Scratch scratch) {
@@ -136,16 +132,16 @@ private:
         Work* gradients = scratch.take<Work>(pixels * block_width);
         Work* rows = scratch.take<Work>(pixels * lanes);
         index* offsets = scratch.take<index>(pixels);
-        Work* sums = scratch.take<Work>((together_ * window_.taps() + detail::sums_slack) * block_width);
+        Work* sums = scratch.take<Work>((together_ * layer_.window.taps() + detail::sums_slack) * block_width);
         double* total = sums_.data() + part * sums_of_part() + sums_at(task.group, task.out) +
-                        task.in * window_.taps() * task.width;
-        const index count = task.count * window_.taps();
+                        task.in * layer_.window.taps() * task.width;
+        const index count = task.count * layer_.window.taps();
         index pixels_since = 0;
         for (index t = first; t < last; ++t) {
             if (pixels_since == 0) {
                 std::fill_n(sums, (count + detail::sums_slack) * task.width, Work{});
             }
-            const Tile tile = this->tile(t);
+            const Tile tile = tiles_.first_of(t);  // its plane is the image
             load(task, tile, inputs, gradients, rows);
             for (index y = 0; y < tile.rows; ++y) {
                 for (index x = 0; x < tile.columns; ++x) {
@@ -165,23 +161,16 @@ private:
         }
     }
 
-    Tile tile(index number) const {
-        const index row = number / across_ % down_ * shape_.rows;
-        const index column = number % across_ * shape_.columns;
-        return {number / (across_ * down_), row, column, std::min(shape_.rows, grad_.first.rows - row),
-                std::min(shape_.columns, grad_.first.columns - column)};
-    }
-
     /// Loads the pixels that a tile (of the image tile.plane) sees, and its gradients, pixel by pixel those of all
     /// output channels.
     void load(const Task& task, const Tile& tile, Work* inputs, Work* gradients, Work* rows) const {
-        const index channel = (tile.plane * groups_ + task.group) * group_.in + task.in;
+        const index channel = layer_.in_plane(tile.plane, task.group, task.in);
         for (index c = 0; c < task.count; ++c) {
             tile_.load(x_.plane(channel + c), tile.row, tile.column, tile.rows, tile.columns, 0, 0,
                        inputs + c * tile_.size());
         }
         const index pixels = tile.rows * tile.columns;
-        const index pitch = detail::count_of(pixels, lanes) * lanes;
+        const index pitch = round_up(pixels, lanes);
         for (index o = 0; o < task.width; o += lanes) {
             for (index lane = 0; lane < lanes; ++lane) {
                 load_gradients(tile, task, task.out + o + lane, rows + lane * pitch);
@@ -193,11 +182,11 @@ private:
     }
 
     void load_gradients(const Tile& tile, const Task& task, index out, Work* target) const {
-        if (out >= group_.out) {  // a lane that no channel is left for
+        if (out >= layer_.out) {  // a lane that no channel is left for
             std::fill_n(target, tile.rows * tile.columns, Work{});
             return;
         }
-        const ConstPlane grad = grad_.plane((tile.plane * groups_ + task.group) * group_.out + out);
+        const ConstPlane grad = grad_.plane(layer_.out_plane(tile.plane, task.group, out));
         const bool one_run = tile.columns == grad.columns && grad.row_stride == grad.columns * grad.column_stride;
         const index length = one_run ? tile.rows * tile.columns : tile.columns;
         for (index y = 0; y < (one_run ? 1 : tile.rows); ++y) {
@@ -220,18 +209,18 @@ private:
     }
 
     /// Input channels whose weights are written together, and the room for those of an output channel.
-    index written_together() const { return std::clamp<index>(near / block_width / window_.taps(), 1, group_.in); }
-    index line_pitch() const {
-        return detail::count_of(written_together() * window_.taps(), lane_count<double>) * lane_count<double>;
+    index written_together() const {
+        return std::clamp<index>(near / block_width / layer_.window.taps(), 1, layer_.in);
     }
+    index line_pitch() const { return round_up(written_together() * layer_.window.taps(), lane_count<double>); }
 
     /// Adds up the parts and writes the weights of the output channels of a vector.
     void write(index group, index out, double* lines) {
-        for (index in = 0; in < group_.in; in += written_together()) {
-            const index count = std::min(written_together(), group_.in - in);
-            add_parts(group, out, in * window_.taps(), count * window_.taps(), lines);
-            for (index o = 0; o < std::min(lane_count<double>, group_.out - out); ++o) {
-                write_line((group * group_.out + out + o) * group_.in + in, count, lines + o * line_pitch());
+        for (index in = 0; in < layer_.in; in += written_together()) {
+            const index count = std::min(written_together(), layer_.in - in);
+            add_parts(group, out, in * layer_.window.taps(), count * layer_.window.taps(), lines);
+            for (index o = 0; o < std::min(lane_count<double>, layer_.out - out); ++o) {
+                write_line((group * layer_.out + out + o) * layer_.in + in, count, lines + o * line_pitch());
             }
         }
     }
@@ -260,7 +249,7 @@ private:
         const bool one_run = kernel.row_stride == kernel.columns * kernel.column_stride &&
                              out_.leading[1].stride == kernel.rows * kernel.row_stride;
         if (one_run) {
-            return write_(line, count * window_.taps(), out_.plane(first).data, kernel.column_stride);
+            return write_(line, count * layer_.window.taps(), out_.plane(first).data, kernel.column_stride);
         }
         for (index c = 0; c < count; ++c) {
             const MutablePlane target = out_.plane(first + c);
@@ -273,16 +262,14 @@ private:
     const ConstStack& grad_;
     const ConstStack& x_;
     const MutableStack& out_;
-    Window2D window_;
-    index groups_;
-    detail::Group group_;
+    detail::Layer layer_;
     TileShape shape_;
+    TileGrid tiles_;
     ZeroPaddedTile<Work> tile_;
     index together_;  // input channels of a task
     ReadRun<Work> read_grad_;
     WriteRun<double> write_;
     std::vector<index> taps_;  // where they lie in the tiles of those channels
-    index down_, across_, tiles_;
     index parts_;
     std::vector<double> sums_;
 };
@@ -293,21 +280,20 @@ private:
 template <class Work>
 class FewChannelsGradient {
 public:
-    FewChannelsGradient(const ConstStack& grad, const ConstStack& x, const MutableStack& out, const Window2D& window,
-                        index groups)
+    FewChannelsGradient(const ConstStack& grad, const ConstStack& x, const MutableStack& out,
+                        const detail::Layer& layer)
         : grad_(grad),
           x_(x),
           out_(out),
-          window_(window),
-          groups_(groups),
-          group_{x.leading.back().extent / groups, grad.leading.back().extent / groups},
-          together_(std::min(most_together, group_.out)),
+          layer_(layer),
+          together_(std::min(most_together, layer_.out)),
           cost_(static_cast<double>(together_) *
-                (0.1 + static_cast<double>(window.taps()) / static_cast<double>(2 * lanes))),
-          shape_(choose_tile_for_blocks(grad.first.rows, grad.first.columns, window, sizeof(Work), cost_)),
-          blocks_(window, shape_, sizeof(Work)),
+                (0.1 + static_cast<double>(layer.window.taps()) / static_cast<double>(2 * lanes))),
+          shape_(choose_tile_for_blocks(grad.first.rows, grad.first.columns, layer.window, sizeof(Work), cost_)),
+          tiles_(layer.images, grad.first.rows, grad.first.columns, shape_, cost_, 1),
+          blocks_(layer.window, shape_, sizeof(Work)),
           tile_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases, x),
-          pitch_((shape_.columns + lanes - 1) / lanes * lanes),
+          pitch_(round_up(shape_.columns, lanes)),
           read_grad_(row_reader<AsNumber, Work>(grad.element)),
           write_(row_writer<FromNumber, double>(out.element)),
           offsets_(detail::tap_offsets(tile_, blocks_.first(), 1)) {
@@ -316,30 +302,21 @@ public:
     }
 
     void run(int workers) const {
-        const index images = grad_.planes() / grad_.leading.back().extent;
-        const index down = (grad_.first.rows + shape_.rows - 1) / shape_.rows;
-        const index across = (grad_.first.columns + shape_.columns - 1) / shape_.columns;
-        const index tiles = images * down * across;
-        const index parts = groups_ * group_.in * detail::count_of(group_.out, together_);
+        const index parts = layer_.groups * layer_.in * ceil_div(layer_.out, together_);
         const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(1)) + Scratch::bytes<Work>(shape_.rows * pitch_);
-        std::vector<double> sums(static_cast<std::size_t>(out_.planes() * window_.taps()));
+        std::vector<double> sums(static_cast<std::size_t>(out_.planes() * layer_.window.taps()));
         // A part is one worker's, since its order of addition is part of the result. Its tiles come in runs, so that
         // there is a moment between them to answer Ctrl-C.
         const double tile_cost = cost_ * static_cast<double>(shape_.rows * shape_.columns);
         const index run = std::max<index>(1, static_cast<index>(longest_task / tile_cost));
-        for (index first = 0; first < tiles; first += run) {
-            const index last = std::min(first + run, tiles);
+        for (index first = 0; first < tiles_.tasks(); first += run) {
+            const index last = std::min(first + run, tiles_.tasks());
             parallel_for({parts, tile_cost * static_cast<double>(last - first), bytes, workers},
                          [&](index part, Scratch scratch) {
                              Work* pixels = scratch.take<Work>(tile_.sizes(1));
                              Work* gradients = scratch.take<Work>(shape_.rows * pitch_);
                              for (index number = first; number < last; ++number) {
-                                 const index row = number / across % down * shape_.rows;
-                                 const index column = number % across * shape_.columns;
-                                 const Tile tile{number / (across * down), row, column,
-                                                 std::min(shape_.rows, grad_.first.rows - row),
-                                                 std::min(shape_.columns, grad_.first.columns - column)};
-                                 add_tile(part, tile, sums.data(), pixels, gradients);
+                                 add_tile(part, tiles_.first_of(number), sums.data(), pixels, gradients);
                              }
                          });
         }
@@ -352,18 +329,18 @@ private:
 
     /// Adds what a tile (of the image tile.plane) gives to the weights of one input channel and a few output channels.
     void add_tile(index part, const Tile& tile, double* sums, Work* pixels, Work* gradients) const {
-        const index first = part % detail::count_of(group_.out, together_) * together_;
-        const index channel = part / detail::count_of(group_.out, together_);  // of all groups
-        const index group = channel / group_.in;
-        const ConstPlane source = x_.plane(tile.plane * groups_ * group_.in + channel);
+        const index first = part % ceil_div(layer_.out, together_) * together_;
+        const index channel = part / ceil_div(layer_.out, together_);  // of all groups
+        const index group = channel / layer_.in;
+        const ConstPlane source = x_.plane(layer_.in_plane(tile.plane, 0, channel));
         for (index i = 0; i < blocks_.count(); ++i) {
             const WindowBlocks::Block block = blocks_[i];
             tile_.load(source, tile.row, tile.column, tile.rows, tile.columns, block.row, block.column, pixels);
-            for (index o = first; o < std::min(first + together_, group_.out); ++o) {
-                const index out = group * group_.out + o;
-                load_gradients(grad_.plane(tile.plane * groups_ * group_.out + out), tile, gradients);
+            for (index o = first; o < std::min(first + together_, layer_.out); ++o) {
+                const index out = group * layer_.out + o;
+                load_gradients(grad_.plane(layer_.out_plane(tile.plane, 0, out)), tile, gradients);
                 add_block(tile, block, pixels, gradients,
-                          sums + (out * group_.in + channel % group_.in) * window_.taps());
+                          sums + (out * layer_.in + channel % layer_.in) * layer_.window.taps());
             }
         }
     }
@@ -379,9 +356,9 @@ private:
     void add_block(const Tile& tile, const WindowBlocks::Block& block, const Work* pixels, const Work* gradients,
                    double* weights) const {
         const index taps = block.rows * block.columns;
-        const index leaves = (taps + detail::most_taps - 1) / detail::most_taps;
+        const index leaves = ceil_div(taps, detail::most_taps);
         const detail::TwoTiles<Work> tiles{pixels, tile_.output_pitch(), gradients, pitch_, tile.rows, tile.columns};
-        weights += block.row * window_.columns.size + block.column;
+        weights += block.row * layer_.window.columns.size + block.column;
         for (index leaf = 0; leaf < leaves; ++leaf) {
             const index first = leaf * taps / leaves;
             const index last = (leaf + 1) * taps / leaves;
@@ -395,7 +372,7 @@ private:
         for (index plane = 0; plane < out_.planes(); ++plane) {
             const MutablePlane target = out_.plane(plane);
             for (index row = 0; row < target.rows; ++row) {
-                write_(sums + plane * window_.taps() + row * target.columns, target.columns, target.at(row, 0),
+                write_(sums + plane * layer_.window.taps() + row * target.columns, target.columns, target.at(row, 0),
                        target.column_stride);
             }
         }
@@ -404,12 +381,11 @@ private:
     const ConstStack& grad_;
     const ConstStack& x_;
     const MutableStack& out_;
-    Window2D window_;
-    index groups_;
-    detail::Group group_;
+    detail::Layer layer_;
     index together_;  // output channels that share the loading of an input channel
     double cost_;
     TileShape shape_;
+    TileGrid tiles_;
     WindowBlocks blocks_;
     ZeroPaddedTile<Work> tile_;
     index pitch_;  // of rows of gradients
@@ -433,14 +409,14 @@ void conv2d_backward_weight(const ConstStack& grad, const ConstStack& x, const M
     }
     const bool in_float =
         row_reader<AsNumber, float>(grad.element) != nullptr && row_reader<AsNumber, float>(x.element) != nullptr;
+    const detail::Layer layer(window, x, grad, groups);
     const auto run = [&](auto tag) {
         using Work = typename decltype(tag)::type;
-        if (detail::fill_lanes<Work>(grad.leading.back().extent / groups) &&
-            out.leading[1].extent * window.taps() > detail::few_taps &&
+        if (detail::fill_lanes<Work>(layer.out) && layer.taps() > detail::few_taps &&
             ManyChannelsGradient<Work>::suits(grad, window)) {
-            ManyChannelsGradient<Work>(grad, x, out, window, groups).run(workers);
+            ManyChannelsGradient<Work>(grad, x, out, layer).run(workers);
         } else {
-            FewChannelsGradient<Work>(grad, x, out, window, groups).run(workers);
+            FewChannelsGradient<Work>(grad, x, out, layer).run(workers);
         }
     };
     if (in_float) {

@@ -132,9 +132,8 @@ private:
         constexpr double most_bytes = 512 * 1024;
         const MutablePlane& out = planes_.out.first;
         const index widest = most_columns / std::min(window_.columns.step(), most_columns);
-        const index parts = std::max<index>(1, (out.columns + widest - 1) / widest);
         const index halo = (window_.rows.reach() - 1) / window_.rows.step();
-        TileShape shape{std::clamp<index>(2 * halo, 32, 128), std::max<index>(1, (out.columns + parts - 1) / parts)};
+        TileShape shape{std::clamp<index>(2 * halo, 32, 128), evenly(out.columns, widest)};
         if (buffer_bytes(down_, shape, sizeof(Work)) > most_bytes) {
             shape = choose_tile_for_blocks(out.rows, out.columns, down_, sizeof(Work), cost_);
         }
@@ -142,7 +141,7 @@ private:
         while (static_cast<double>(shape.rows * shape.columns) * cost_ > longest_task && shape.rows > 1) {
             shape.rows = (shape.rows + 1) / 2;
         }
-        shape.columns = (shape.columns + planes_.channels - 1) / planes_.channels * planes_.channels;
+        shape.columns = round_up(shape.columns, planes_.channels);
         return shape;
     }
 

@@ -10,10 +10,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <limits>
-#include <type_traits>
 
+#include "core/finite.hpp"
 #include "kernels/detail/column_sums.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/tree_sums.hpp"
@@ -34,18 +32,6 @@ struct RoundedMean {
     double reciprocal;
     float operator()(double sum) const { return static_cast<float>(sum * reciprocal); }
 };
-
-template <class Number>
-__attribute__((noinline)) bool all_finite(const Number* numbers, index count) {
-    using Bits = std::conditional_t<sizeof(Number) == 4, std::uint32_t, std::uint64_t>;
-    constexpr Bits exponent = std::bit_cast<Bits>(std::numeric_limits<Number>::infinity());
-    constexpr Bits least = exponent & (~exponent + 1);
-    Bits found = 0;
-    for (index x = 0; x < count; ++x) {
-        found |= (std::bit_cast<Bits>(numbers[x]) & exponent) + least;  // reaches the sign where all bits are set
-    }
-    return found <= exponent;
-}
 
 /// Sums of columns are computed in `Sum` and kept in `Line`, and so are sums of a few of those; windows in `Sum` again.
 template <class Pixel, class Line, class Sum, class Finish>

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "core/check.hpp"
+#include "core/finite.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
@@ -160,30 +161,6 @@ void take_row(const BestRow<Work>& best, const BestRow<Work>& next, index count)
     }
 }
 
-/// Whether all pixels are numbers, and finite: 0 times any other is a NaN.
-template <class Work>
-bool all_finite(const Work* pixels, index count) {
-    constexpr index lanes = lane_count<Work>;
-    Lanes<Work> sums[2]{};
-    index x = 0;
-    for (; x + 2 * lanes <= count; x += 2 * lanes) {
-        sums[0] += load_lanes(pixels + x) * 0;
-        sums[1] += load_lanes(pixels + x + lanes) * 0;
-    }
-    Work rest = 0;
-    for (; x < count; ++x) {
-        rest += pixels[x] * 0;
-    }
-    const Lanes<Work> sum = sums[0] + sums[1] + rest;
-    std::uint64_t words[vector_bytes / 8];
-    std::memcpy(words, &sum, sizeof(words));
-    std::uint64_t bits = 0;
-    for (const std::uint64_t word : words) {
-        bits |= word;
-    }
-    return bits == 0;
-}
-
 /// The part of a row that a tile needs, its pixels dealt out by column stride so that tap t of outputs 0, 1, 2, ...
 /// lies side by side. Of several channels whole pixels are taken for one.
 template <class Work>
@@ -292,7 +269,7 @@ public:
           shape_(choose_shape()),
           loader_(window.columns, planes.channels, shape_.columns / planes.channels, block_taps_, read),
           write_(write),
-          pitch_((shape_.columns + lanes - 1) / lanes * lanes),
+          pitch_(round_up(shape_.columns, lanes)),
           ring_(std::min(in_the_making(window.rows), shape_.rows)),
           rows_as_they_are_(has_rows_of<Work>(planes.image) && block_taps_ == window.columns.size &&
                             window.columns.stride <= (planes.channels == 1 ? 2 : 1)),
@@ -397,7 +374,7 @@ private:
 
     /// Elements of a row that `columns` outputs need where a row is taken as it is, and those to the end of a vector.
     index line_extent(index columns) const {
-        const index vectors = (columns + lanes - 1) / lanes * lanes;
+        const index vectors = round_up(columns, lanes);
         return (vectors + planes_.channels * window_.columns.reach()) * window_.columns.stride;
     }
     index line_pitch() const { return line_extent(shape_.columns) + lanes; }

@@ -29,8 +29,7 @@ public:
     void run(int workers) const {
         constexpr double cost = 0.06 * sizeof(Key);  // nanoseconds per output on one core (Zen 5)
         const index columns = out_.first.columns;
-        const index parts = (columns + most_columns - 1) / most_columns;
-        const TileShape shape{std::clamp<index>(out_.first.rows, 1, most_rows), (columns + parts - 1) / parts};
+        const TileShape shape{std::clamp<index>(out_.first.rows, 1, most_rows), evenly(columns, most_columns)};
         const std::size_t bytes = 3 * Scratch::bytes<Key>(row_size) + 4 * Scratch::bytes<Key>(edge_size);
         const TileGrid grid(out_.planes(), out_.first.rows, columns, shape, cost, image_.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {

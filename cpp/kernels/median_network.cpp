@@ -19,6 +19,7 @@
 #include "core/order_key.hpp"
 #include "kernels/detail/median_3x3.hpp"
 #include "kernels/detail/median_tile.hpp"
+#include "kernels/detail/mend.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/median_3x3.hpp"
 #include "rows/phases.hpp"
@@ -76,7 +77,7 @@ private:
     // would have them in the same few lines of the nearest cache.
     static constexpr index most_rows = 32;
     static constexpr index most_columns = std::min<index>(2048, (K == 3 ? 8192 : 2048) / sizeof(Key));
-    static constexpr index pitch = (most_columns + K * most_channels + row_slack + lanes - 1) / lanes * lanes;
+    static constexpr index pitch = round_up(most_columns + K * most_channels + row_slack, lanes);
     static constexpr index odd = pitch / 2;  // where the odd columns of a row begin, for tiles of two columns
     static constexpr index sorted_distance = (most_rows + step + reach) * pitch;
 
@@ -91,7 +92,7 @@ private:
         Key* const first_block = scratch.take<Key>(2 * sorted_distance);
         Key* const computed = scratch.take<Key>(index{width} * height * pitch);
         Key* const line = scratch.take<Key>(pitch);
-        const index rows = (tile.rows + height - 1) / height * height;
+        const index rows = round_up(tile.rows, height);
         const index tiles = width == 1 ? tile.columns : (tile.columns / channels_ + 1) / 2 * channels_;
         bool nan = false;
         index loaded = 0;
@@ -215,19 +216,12 @@ private:
 
     /// Selects the results of windows with NaNs; `block` begins with the first row of the windows.
     void mend(const Key* block, index count, Key* results) const {
-        if constexpr (sizeof(Key) > 1) {
-            for (index x = 0; x < count; ++x) {
-                Key values[taps];
-                for (index i = 0; i < taps; ++i) {
-                    values[i] = block[i / K * pitch + offset(x, i % K)];
-                }
-                const index numbers = std::count_if(values, values + taps, [](Key key) { return key < nan_key<Key>; });
-                if (numbers < taps) {
-                    const bool gives_nan = numbers == 0 || nan_ == NanPolicy::propagate;
-                    std::nth_element(values, values + numbers / 2, values + taps);
-                    results[x] = gives_nan ? nan_key<Key> : values[numbers / 2];
-                }
+        for (index x = 0; x < count; ++x) {
+            Key values[taps];
+            for (index i = 0; i < taps; ++i) {
+                values[i] = block[i / K * pitch + offset(x, i % K)];
             }
+            detail::mend_result(values, taps, {OrderRule::Percentile{50}}, nan_, results[x]);
         }
     }
 

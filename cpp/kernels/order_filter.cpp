@@ -147,10 +147,7 @@ private:
     }
 
     /// The rank of the result in a window, `numbers` of whose values are not NaN.
-    index rank_among(index numbers) const {
-        const bool gives_nan = numbers == 0 || (numbers < values_ && nan_ == NanPolicy::propagate);
-        return gives_nan ? values_ - 1 : rule_.rank(numbers);
-    }
+    index rank_among(index numbers) const { return rank_among_nans(rule_, values_, numbers, nan_); }
 
     /// Values of the window at `first` that are not NaN.
     index numbers_at(const Key* first) const {
@@ -239,6 +236,11 @@ index OrderRule::rank(index n) const {
         return rank->number;
     }
     return std::min(n - 1, static_cast<index>(static_cast<double>(n) * std::get<Percentile>(rule).value / 100.0));
+}
+
+index rank_among_nans(OrderRule rule, index pixels, index numbers, NanPolicy nan) {
+    const bool gives_nan = numbers == 0 || (numbers < pixels && nan == NanPolicy::propagate);
+    return gives_nan ? pixels - 1 : rule.rank(numbers);
 }
 
 void require_rule(OrderRule rule, index pixels, NanPolicy nan) {

@@ -41,6 +41,9 @@ struct OrderRule {
     index rank(index n) const;
 };
 
+/// The place of the result among the `pixels` of a window, `numbers` of which are not NaN; NaNs are the last ones.
+index rank_among_nans(OrderRule rule, index pixels, index numbers, NanPolicy nan);
+
 /// Throws unless the rule names one of the `pixels` of a window, and for NanPolicy::omit of fewer.
 void require_rule(OrderRule rule, index pixels, NanPolicy nan);
 

@@ -14,6 +14,7 @@
 
 #include "core/check.hpp"
 #include "core/order_key.hpp"
+#include "kernels/detail/mend.hpp"
 #include "kernels/detail/network_steps.hpp"
 #include "parallel/plan_cache.hpp"
 #include "rows/phases.hpp"
@@ -65,9 +66,9 @@ public:
           // Nanoseconds per output on one core (Zen 5).
           cost_(0.4 * sizeof(Key) + 0.3 * program_->operations() / static_cast<double>(tile_outputs() * lanes)),
           shape_(choose_shape(out.first.rows, out.first.columns)),
-          tiles_((shape_.columns + outputs_.columns - 1) / outputs_.columns),
-          phase_extent_(round_up(tiles_) + (program_->columns() - 1) / phases_ + 1),
-          pitch_(round_up(phases_ * phase_extent_)),
+          tiles_(ceil_div(shape_.columns, outputs_.columns)),
+          phase_extent_(round_up(tiles_, lanes) + (program_->columns() - 1) / phases_ + 1),
+          pitch_(round_up(phases_ * phase_extent_, lanes)),
           loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsOrderKey, Key>(image.element),
                   read_fill<AsOrderKey, Key>(image.element.dtype, fill)),
           write_(row_writer<FromOrderKey, Key>(out.element)) {
@@ -86,13 +87,11 @@ private:
     using Vector = Lanes<Key>;
     static constexpr index lanes = lane_count<Key>;
 
-    static index round_up(index count) { return (count + lanes - 1) / lanes * lanes; }
-
     index tile_outputs() const { return index{outputs_.rows} * outputs_.columns; }
 
     /// Rows that `rows` outputs need, in whole tiles.
     index input_rows(index rows) const {
-        const index groups = (rows + outputs_.rows - 1) / outputs_.rows;
+        const index groups = ceil_div(rows, outputs_.rows);
         return (groups - 1) * index{outputs_.rows} * step_.rows + program_->rows();
     }
 
@@ -131,7 +130,7 @@ private:
     index line_keys() const { return std::max(loader_.pitch(), pitch_ + row_slack); }
     index row_keys() const { return input_rows(shape_.rows) * pitch_; }
     index sorted_keys() const { return program_->sorted_column().count * pitch_; }
-    index result_keys() const { return tile_outputs() * round_up(tiles_); }
+    index result_keys() const { return tile_outputs() * round_up(tiles_, lanes); }
     std::size_t scratch_bytes() const {
         return Scratch::bytes<Key>(slot_keys()) + Scratch::bytes<Key>(window_.taps()) +
                Scratch::bytes<Key>(line_keys()) + Scratch::bytes<Key>(2 * pitch_) + Scratch::bytes<Key>(row_keys()) +
@@ -155,7 +154,7 @@ private:
             }
             const Key* rows = buffers.rows + first * pitch_;
             sort_columns(rows, buffers);
-            const index tiles = (tile.columns + outputs_.columns - 1) / outputs_.columns;
+            const index tiles = ceil_div(tile.columns, outputs_.columns);
             for (index x = 0; x < tiles; x += lanes) {
                 solve(rows, x, buffers);
             }
@@ -201,7 +200,7 @@ private:
         detail::NetworkSteps<Vector>::run(program_->tile_steps(), buffers.slots);
         for (int row = 0; row < outputs_.rows; ++row) {
             for (int column = 0; column < outputs_.columns; ++column) {
-                Key* target = buffers.results + (row * outputs_.columns + column) * round_up(tiles_);
+                Key* target = buffers.results + (row * outputs_.columns + column) * round_up(tiles_, lanes);
                 store_lanes(target + x, buffers.slots[program_->result(row, column)]);
             }
         }
@@ -209,8 +208,9 @@ private:
 
     /// Writes row `y` of a tile of the image, which is row `row` of the results; its windows begin in `first`.
     void write(const Tile& tile, index y, index row, bool nan, const Key* first, const Buffers& buffers) const {
-        const Key* results = buffers.results + row * outputs_.columns * round_up(tiles_);
-        join_phases(results, outputs_.columns, round_up(tiles_), round_up(tiles_), buffers.line, buffers.spare);
+        const Key* results = buffers.results + row * outputs_.columns * round_up(tiles_, lanes);
+        join_phases(results, outputs_.columns, round_up(tiles_, lanes), round_up(tiles_, lanes), buffers.line,
+                    buffers.spare);
         if (nan) {
             mend(first, tile.columns, buffers);
         }
@@ -220,22 +220,13 @@ private:
 
     /// Selects the results of windows with NaNs.
     void mend(const Key* first, index columns, const Buffers& buffers) const {
-        if constexpr (sizeof(Key) > 1) {
-            Key* values = buffers.window;
-            const index taps = window_.taps();
-            for (index x = 0; x < columns; ++x) {
-                const index pixel = x * step_.columns;
-                for (index i = 0; i < taps; ++i) {
-                    values[i] = first[i / window_.columns.size * pitch_ + offset(pixel + i % window_.columns.size)];
-                }
-                const index numbers = std::count_if(values, values + taps, [](Key key) { return key < nan_key<Key>; });
-                if (numbers < taps) {
-                    const bool gives_nan = numbers == 0 || nan_ == NanPolicy::propagate;
-                    const index rank = gives_nan ? taps - 1 : rule_.rank(numbers);
-                    std::nth_element(values, values + rank, values + taps);
-                    buffers.line[x] = values[rank];
-                }
+        const index taps = window_.taps();
+        for (index x = 0; x < columns; ++x) {
+            const index pixel = x * step_.columns;
+            for (index i = 0; i < taps; ++i) {
+                buffers.window[i] = first[i / window_.columns.size * pitch_ + offset(pixel + i % window_.columns.size)];
             }
+            detail::mend_result(buffers.window, taps, rule_, nan_, buffers.line[x]);
         }
     }
 

@@ -90,9 +90,7 @@ int select_bit(Word word, int number) {
 /// The places of a window's pixels.
 class PlaceSet {
 public:
-    PlaceSet(Word* words, index places) : words_(words) {
-        std::fill_n(words, (places + word_bits - 1) / word_bits, Word{0});
-    }
+    PlaceSet(Word* words, index places) : words_(words) { std::fill_n(words, ceil_div(places, word_bits), Word{0}); }
 
     void insert(const Place* places, index count) {
         flip(places, count);

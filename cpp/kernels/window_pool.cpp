@@ -156,13 +156,13 @@ public:
           reduction_(reduction),
           // Each output adds up the columns of its window.
           outputs_(std::clamp<index>(most_pixels / std::max<index>(1, columns.longest()), 1, most_outputs)),
-          across_((columns.outputs() + outputs_ - 1) / outputs_) {
+          across_(ceil_div(columns.outputs(), outputs_)) {
         for (index first = 0; first < columns.outputs(); first += outputs_) {
             const index last = std::min(first + outputs_, columns.outputs()) - 1;
             widest_ = std::max(widest_, columns.span(last).end - columns.span(first).begin);
         }
         band_rows_ = std::max<index>(1, most_pixels / std::max<index>(1, widest_));
-        bands_ = std::max<index>(1, (rows.longest() + band_rows_ - 1) / band_rows_);
+        bands_ = std::max<index>(1, ceil_div(rows.longest(), band_rows_));
     }
 
     void run(int workers) const {

@@ -23,6 +23,12 @@ struct TileShape {
     index rows, columns;
 };
 
+/// The size of as few parts of at most `most` (at least 1) as there can be, all about the same.
+inline index evenly(index extent, index most) {
+    const index parts = std::max<index>(1, ceil_div(extent, std::max<index>(1, most)));
+    return std::max<index>(1, ceil_div(extent, parts));
+}
+
 /// Bytes of the padded input of a tile. A double: a huge window must not overflow before it is cut.
 inline double buffer_bytes(const Window2D& window, TileShape tile, index bytes) {
     return static_cast<double>(window.rows.cover(tile.rows)) *
@@ -39,10 +45,6 @@ inline TileShape choose_tile(index rows, index columns, const Window2D& window, 
     constexpr index wide = 512;
     constexpr double wanted_bytes = 256 * 1024;
     constexpr double most_bytes = 1024 * 1024;
-    const auto evenly = [](index extent, index most) {
-        const index parts = std::max<index>(1, (extent + most - 1) / most);
-        return std::max<index>(1, (extent + parts - 1) / parts);
-    };
     const auto halve = [](index& extent, index least) { extent = std::max(least, (extent + 1) / 2); };
     const index halo_rows = window.rows.reach() - window.rows.step();
     const index halo_columns = window.columns.reach() - window.columns.step();
@@ -92,8 +94,8 @@ public:
           tile_(tile),
           tile_cost_(cost * static_cast<double>(tile.rows * tile.columns)),
           interleaved_(tile_cost_ * static_cast<double>(interleaved) <= longest_task ? interleaved : 1),
-          down_((rows + tile.rows - 1) / tile.rows),
-          across_((columns + tile.columns - 1) / tile.columns),
+          down_(ceil_div(rows, tile.rows)),
+          across_(ceil_div(columns, tile.columns)),
           tasks_(planes / interleaved_ * down_ * across_) {}
 
     /// Calls `body(tile, scratch)` for every tile of every plane.
@@ -108,7 +110,9 @@ public:
         });
     }
 
-private:
+    index tasks() const { return tasks_; }
+
+    /// The first tile of a task, and the only one without planes that lie in each other.
     Tile first_of(index task) const {
         const index row = task / across_ % down_ * tile_.rows;
         const index column = task % across_ * tile_.columns;
@@ -116,6 +120,7 @@ private:
                 std::min(tile_.columns, columns_ - column)};
     }
 
+private:
     index rows_, columns_;
     TileShape tile_;
     double tile_cost_;

@@ -29,7 +29,7 @@ public:
             const index room = most / bytes / tile.rows - tile.columns * window.columns.stride - row_slack;
             block_.columns.size = std::clamp<index>(room / window.columns.dilation, 1, window.columns.size);
         }
-        across_ = (window.columns.size + block_.columns.size - 1) / block_.columns.size;
+        across_ = ceil_div(window.columns.size, block_.columns.size);
     }
 
     /// The window of the first block, by which the loader's buffer is laid out.

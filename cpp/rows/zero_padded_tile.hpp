@@ -80,7 +80,7 @@ private:
 
     static Span span(const ConstPlane& plane, index position, index stride, index count) {
         const auto before = [&](index pixel) {
-            return pixel <= position ? 0 : std::min(count, (pixel - position + stride - 1) / stride);
+            return pixel <= position ? 0 : std::min(count, ceil_div(pixel - position, stride));
         };
         const index zeros = before(0);
         const index inside = before(plane.columns) - zeros;

@@ -63,7 +63,7 @@ public:
             }
             return add_terms<Sum>(pixels.rows.data(), pixels.count, length, finish, sums);
         }
-        const index begin = (first + block - 1) / block;
+        const index begin = ceil_div(first, block);
         const index end = (first + size_) / block;
         take_up(row, begin * block, first + size_, length);
         Terms<Sum> blocks;
@@ -178,7 +178,7 @@ private:
         index next = first;
         if (level + 1 < top_) {
             const Level& above = levels_[static_cast<std::size_t>(level) + 1];
-            const index begin = (first + block - 1) / block;
+            const index begin = ceil_div(first, block);
             const index end = (first + here.window) / block;
             for (; next < begin * block; ++next) {
                 terms.add(here.row(next, pitch_));

@@ -11,9 +11,25 @@
 
 namespace imkernels::detail {
 
-/// Channels of images and of weights; one image has `groups` times as many.
-struct Group {
+/// A layer of channels: those of an image fall into `groups`, of which each has `in` input and `out` output channels.
+struct Layer {
+    Window2D window;
+    index images, groups;
     index in, out;
+
+    /// For images x that give images y, or gradients of those; of y there are channels.
+    Layer(const Window2D& moved, const auto& x, const auto& y, index group_count)
+        : window(moved),
+          images(y.planes() / y.leading.back().extent),
+          groups(group_count),
+          in(x.leading.back().extent / groups),
+          out(y.leading.back().extent / groups) {}
+
+    /// Taps that make up an output.
+    index taps() const { return in * window.taps(); }
+    /// The plane of a channel among those of all groups and images.
+    index in_plane(index image, index group, index channel) const { return (image * groups + group) * in + channel; }
+    index out_plane(index image, index group, index channel) const { return (image * groups + group) * out + channel; }
 };
 
 /// Whether so many output channels are worth vectors of their own.
@@ -24,21 +40,6 @@ bool fill_lanes(index channels) {
 
 /// With as few taps, rows of outputs are faster than output channels that have to be transposed.
 inline constexpr index few_taps = 16;
-
-/// Parts of at most `part`.
-inline index count_of(index extent, index part) {
-    return (extent + part - 1) / part;
-}
-
-inline index round_up(index extent, index multiple) {
-    return count_of(extent, multiple) * multiple;
-}
-
-/// The size of as few parts of at most `most` as there can be, all about the same.
-inline index evenly(index extent, index most) {
-    const index parts = std::max<index>(1, count_of(extent, std::max<index>(1, most)));
-    return std::max<index>(1, count_of(extent, parts));
-}
 
 /// Where the taps of a window on `channels` tiles, one behind the other, lie.
 template <class Work>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/check.hpp"
 #include "rows/row_writer.hpp"
 #include "simd/lanes.hpp"
 
@@ -16,6 +17,7 @@ class ResultWriter {
 public:
     explicit ResultWriter(const MutableStack& out)
         : write_(row_writer<Policy, Key>(out.element)), keys_(has_rows_of<Key>(out) || has_rows_of<Bool>(out)) {
+        require(write_ != nullptr, "no loop for this element type of the result");
         constexpr index large = index{16} << 20;  // bytes: with its input more than stays in the last cache
         streams_ = out.planes() * out.first.rows * out.first.columns * item_size >= large &&
                    out.first.column_stride == item_size && !out.element.swapped &&

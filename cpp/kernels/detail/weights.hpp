@@ -1,11 +1,9 @@
 // What weighted sums are computed in, and their weights.
 #pragma once
 
-#include <cstring>
 #include <type_traits>
 
-#include "core/array_view.hpp"
-#include "rows/window_blocks.hpp"
+#include "core/dtype.hpp"
 
 namespace imkernels::detail {
 
@@ -21,16 +19,6 @@ struct Modular<T, true> {
 /// Integers wrap around as unsigned numbers and are written as what they stand for, signed.
 template <class Result>
 using Summand = typename Modular<Result>::type;
-
-/// Brings the weights of a block of taps together.
-template <class Work>
-void copy_weights(const ConstPlane& kernel, const WindowBlocks::Block& block, Work* weights) {
-    for (index row = 0; row < block.rows; ++row) {
-        for (index column = 0; column < block.columns; ++column) {
-            std::memcpy(weights++, kernel.at(block.row + row, block.column + column), sizeof(Work));
-        }
-    }
-}
 
 /// Calls `function(std::type_identity<Result>{})` for the type that weights of `dtype` are computed in; false if there
 /// is none.

@@ -20,8 +20,7 @@ struct TileColumns {
 /// Rows of a tile of an output of `rows`: many beside those that it only adds to its first sums.
 inline index rows_of_tile(index rows, const WindowAxis& window) {
     const index tall = std::max<index>(128, 4 * window.size / window.step());
-    const index tiles = std::max<index>(1, (rows + tall - 1) / tall);
-    return std::max<index>(1, (rows + tiles - 1) / tiles);
+    return evenly(rows, tall);
 }
 
 template <class Pixel>
