@@ -53,6 +53,17 @@ def test_networks_at_the_ends_of_tiles(extents, place):
     assert_same_bits(ik.median_filter(image, 5, method="network", **place), selected)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "i8"])
+@pytest.mark.parametrize("size", SIZES)
+def test_strides_at_the_ends_of_tiles(size, dtype):
+    rng = np.random.default_rng(28)
+    for columns in (250, 507, 1021, 2050, 2310):
+        image = with_nans(rng, (19, columns), dtype)
+        every = ik.median_filter(image, size, method="network")
+        found = ik.median_filter(image, size, method="network", stride=2)
+        assert_same_bits(found, np.ascontiguousarray(every[::2, ::2]))
+
+
 def test_every_binary_window_of_nine():
     """By the 0-1 principle a network that is right for these is right for all."""
     windows = (np.arange(2**9)[:, None] >> np.arange(9)) & 1

@@ -1,11 +1,11 @@
 // Medians of square windows by networks in lanes along the row: 27, 86, 222, ... minima and maxima per pixel.
 //
 // Outputs are taken in tiles of 2 x 2, whose windows share most of their pixels (kernels/detail/median_tile.hpp says
-// how). What the tiles of two rows share is done first: every column of the rows that all their windows contain is
-// sorted once. Neighbouring tiles lie in neighbouring lanes, so that rows are dealt out to even and odd columns. Larger
-// tiles would share more, but spill registers (Zen 5), save for 11x11. Pairs of outputs, one above the other, serve
-// where columns have another order: interleaved channels, and strides. Rows that a stride skips are not computed:
-// windows two rows apart still make pairs, others stand alone.
+// how); with stride 2 as well, where they share fewer. What the tiles of two rows share is done first: every column of
+// the rows that all their windows contain is sorted once. Neighbouring tiles lie in neighbouring lanes, so that rows
+// are dealt out to even and odd columns (pixels, where there are channels), straight from the image if it consists of
+// keys. Larger tiles would share more, but spill registers (Zen 5), save for 11x11. Pairs of outputs, one above the
+// other, serve for 3x3 and for images that are narrower than a vector.
 //
 // Pixels are order-preserving keys (core/order_key.hpp), so four instantiations serve all types exactly. A network does
 // not know NaNs: where a tile of the image has one (its loader knows), the windows that contain it are selected one by
@@ -20,9 +20,9 @@
 #include "kernels/detail/median_3x3.hpp"
 #include "kernels/detail/median_tile.hpp"
 #include "kernels/detail/mend.hpp"
+#include "kernels/detail/phase_rows.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/median_3x3.hpp"
-#include "rows/phases.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
@@ -30,7 +30,7 @@
 namespace imkernels {
 
 namespace {
-/// `width` x `height` outputs are computed together; rows of outputs lie `step` rows apart.
+/// `width` x `height` outputs are computed together, which lie `step` pixels apart.
 template <class Key, int K, int width, int height, int step>
 class MedianNetwork {
 public:
@@ -42,21 +42,22 @@ public:
           nan_(nan),
           cost_(0.007 * static_cast<double>(taps) * sizeof(Key)),
           shape_(choose_shape(out_.first.rows, out_.first.columns)),
-          loader_(window_, 1, shape_.columns, ColumnLayout::phases, row_reader<AsOrderKey, Key>(image_.element),
-                  read_fill<AsOrderKey, Key>(image_.element.dtype, fill), channels_),
+          phases_(width * window_.columns.step()),
+          phase_pitch_(pitch / phases_),
+          rows_(planes, shape_.columns, static_cast<int>(phases_), phase_pitch_, fill),
           write_(out_) {
-        require((height == 1 || window_.rows.step() == step) && (width == 1 || window_.columns.stride == 1),
+        require((height == 1 || window_.rows.step() == step) && (width == 1 || window_.columns.step() == step),
                 "MedianNetwork: made for another stride");
-        require(loader_.pitch() <= pitch, "MedianNetwork: the buffer is too small");
         for (index column = 0; column < columns; ++column) {
-            offsets_[column] = width == 1 ? loader_.tap(0, column) : column % 2 * odd + column / 2 * channels_;
+            offsets_[column] = rows_.place(column * channels_);
+            farthest_ = std::max(farthest_, offsets_[column] % phase_pitch_);
         }
-        farthest_ = width == 1 ? *std::max_element(offsets_, offsets_ + columns) : K / 2 * channels_;
     }
 
     void run(int workers) const {
         const std::size_t bytes = Scratch::bytes<Key>(2 * sorted_distance) +
-                                  Scratch::bytes<Key>(index{width} * height * pitch) + Scratch::bytes<Key>(pitch);
+                                  Scratch::bytes<Key>(index{width} * height * pitch) +
+                                  Scratch::bytes<Key>(rows_.room()) + rows_.bytes();
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
             filter(tile, scratch);
@@ -66,32 +67,32 @@ public:
 
 private:
     static constexpr index taps = index{K} * K;
-    static constexpr int columns = K + width - 1;         // that a tile's windows cover
-    static constexpr int core = K - (height - 1) * step;  // rows that all of them contain
-    static constexpr index reach = 2 * index{K} - core;   // rows that any of them contains
+    static constexpr int columns = K + (width - 1) * step;  // that a tile's windows cover
+    static constexpr int core = K - (height - 1) * step;    // rows that all of them contain
+    static constexpr index reach = 2 * index{K} - core;     // rows that any of them contains
     using Vector = Lanes<Key>;
     static constexpr index lanes = lane_count<Key>;
-    static constexpr bool from_columns = K == 3 && height == 2;
+    static constexpr bool from_columns = K == 3 && height == 2 && step == 1;
 
     // Rows of the buffers lie a constant distance apart, so that addresses need no computation; no power of two, which
     // would have them in the same few lines of the nearest cache.
     static constexpr index most_rows = 32;
     static constexpr index most_columns = std::min<index>(2048, (K == 3 ? 8192 : 2048) / sizeof(Key));
     static constexpr index pitch = round_up(most_columns + K * most_channels + row_slack, lanes);
-    static constexpr index odd = pitch / 2;  // where the odd columns of a row begin, for tiles of two columns
     static constexpr index sorted_distance = (most_rows + step + reach) * pitch;
 
     TileShape choose_shape(index rows, index across) const {
-        const index phases = window_.columns.step();
+        const index together = width * channels_;
         return {std::clamp<index>(rows, 1, most_rows / window_.rows.step()),
-                std::clamp<index>(across, 1, most_columns / phases / (width * channels_) * (width * channels_))};
+                std::clamp<index>(across, 1, most_columns / window_.columns.step() / together * together)};
     }
 
     void filter(const Tile& tile, Scratch scratch) const {
         const MutablePlane target = out_.plane(tile.plane);
+        const auto whole = rows_.columns(tile, scratch);
         Key* const first_block = scratch.take<Key>(2 * sorted_distance);
         Key* const computed = scratch.take<Key>(index{width} * height * pitch);
-        Key* const line = scratch.take<Key>(pitch);
+        Key* const line = scratch.take<Key>(rows_.room());
         const index rows = round_up(tile.rows, height);
         const index tiles = width == 1 ? tile.columns : (tile.columns / channels_ + 1) / 2 * channels_;
         bool nan = false;
@@ -99,34 +100,23 @@ private:
         for (index y = 0; y < rows; y += height) {
             const index begin = y * window_.rows.step();
             for (; loaded < begin + reach; ++loaded) {  // when they are needed, so that they are near
-                nan |= load_row(tile, loader_.row_position(tile.row, rows, loaded), line, first_block + loaded * pitch);
+                nan |= rows_.load(tile, whole, rows_.position(tile, rows, loaded), first_block + loaded * pitch, line);
             }
             const Key* const block = first_block + begin * pitch;
             sort_columns(first_block + begin * pitch, tiles);
-            compute(block, tiles, computed, ahead_of(tile, rows, loaded));
+            compute(block, tiles, computed, ahead_of(tile, y, rows, loaded, computed));
             for (index row = 0; row < std::min<index>(height, tile.rows - y); ++row) {
-                std::byte* const first = target.at(tile.row + y + row, tile.column);
-                const bool in_place = width == 2 && channels_ == 1 && write_.in_place();
+                const bool in_place = width == 2 && write_.in_place();
                 Key* const results = put_together(computed + row * width * pitch, tile.columns,
-                                                  in_place ? reinterpret_cast<Key*>(first) : line);
+                                                  in_place ? result_row(tile, y + row) : line);
                 if (nan) {
                     mend(block + row * step * pitch, tile.columns, results);
                 }
                 if (!in_place) {
-                    write_(results, tile.columns, first, target.column_stride);
+                    write_(results, tile.columns, target.at(tile.row + y + row, tile.column), target.column_stride);
                 }
             }
         }
-    }
-
-    /// Loads a row of the block; true if there was a NaN.
-    bool load_row(const Tile& tile, index position, Key* line, Key* row) const {
-        Key* const target = width == 1 ? row : line;
-        const bool nan = loader_.load_row(image_.plane(tile.plane), position, tile.column, tile.columns, target);
-        if constexpr (width == 2) {
-            split_pixels(line, channels_, (tile.columns / channels_ + K) / 2, row, row + odd);
-        }
-        return nan;
     }
 
     /// The results of a row, side by side; in `line`, unless they already are.
@@ -134,27 +124,36 @@ private:
         if constexpr (width == 1) {
             return computed;
         } else {
-            join_pixels(computed, computed + pitch, channels_, count / channels_, line);
+            detail::join_pixels(computed, computed + pitch, channels_, count / channels_, line);
             return line;
         }
     }
 
-    /// Where the rows lie that will be read next.
+    /// Row `y` of the results of a tile, where they are keys.
+    Key* result_row(const Tile& tile, index y) const {
+        return reinterpret_cast<Key*>(out_.plane(tile.plane).at(tile.row + y, tile.column));
+    }
+
+    /// Where the rows lie that will be read next, and those that will be written.
     struct Ahead {
         std::array<const std::byte*, std::size_t{height} * step> rows;
         index apart;  // bytes from what a tile begins with to the next
         index bytes;  // of a vector of tiles, the first few cache lines
+        std::array<Key*, height> results;
     };
 
-    Ahead ahead_of(const Tile& tile, index rows, index loaded) const {
+    Ahead ahead_of(const Tile& tile, index y, index rows, index loaded, Key* computed) const {
         const ConstPlane source = image_.plane(tile.plane);
         const index column = std::min(tile.column * window_.columns.stride, source.columns - 1);
         Ahead ahead;
         ahead.apart = width * window_.columns.stride * source.column_stride;
         ahead.bytes = std::min(lanes * ahead.apart, 8 * cache_line);
         for (const std::byte*& row : ahead.rows) {
-            const index position = loader_.row_position(tile.row, rows, loaded++);
+            const index position = rows_.position(tile, rows, loaded++);
             row = source.at(std::clamp<index>(position, 0, source.rows - 1), column);
+        }
+        for (index row = 0; row < height; ++row) {
+            ahead.results[row] = write_.in_place() ? result_row(tile, std::min(y + row, tile.rows - 1)) : computed;
         }
         return ahead;
     }
@@ -162,7 +161,7 @@ private:
     /// Sorts the columns that the windows of a row of tiles share, `sorted_distance` behind themselves.
     void sort_columns(Key* block, index tiles) const {
         if constexpr (!from_columns) {
-            for (index begin = 0; begin < width * odd; begin += odd) {
+            for (index begin = 0; begin < phases_ * phase_pitch_; begin += phase_pitch_) {
                 const Key* const first = block + (K - core) * pitch + begin;
                 Key* const sorted = block + sorted_distance + begin;
                 for (index x = 0; x < farthest_ + tiles; x += lanes) {
@@ -174,11 +173,17 @@ private:
         }
     }
 
-    void compute(const Key* block, index tiles, Key* computed, const Ahead& ahead) const {
+    /// Not a part of its caller, whose numbers would take registers from it.
+    __attribute__((noinline)) void compute(const Key* block, index tiles, Key* computed, const Ahead& ahead) const {
         for (index x = 0; x < tiles; x += lanes) {
             for (const std::byte* row : ahead.rows) {
                 for (index byte = 0; byte < ahead.bytes; byte += cache_line) {
                     prefetch(row + x * ahead.apart + byte);
+                }
+            }
+            for (const Key* row : ahead.results) {
+                for (index vector = 0; vector < width; ++vector) {
+                    prefetch_to_write(row + width * x + vector * lanes);
                 }
             }
             const Key* starts[columns];
@@ -204,22 +209,12 @@ private:
         }
     }
 
-    /// Where pixel `column` of the window of output `x` lies in a row of the block.
-    index offset(index x, index column) const {
-        if constexpr (width == 1) {
-            return offsets_[column] + x;
-        } else {
-            const index pixel = x / channels_;
-            return offsets_[pixel % 2 + column] + pixel / 2 * channels_ + x % channels_;
-        }
-    }
-
     /// Selects the results of windows with NaNs; `block` begins with the first row of the windows.
     void mend(const Key* block, index count, Key* results) const {
         for (index x = 0; x < count; ++x) {
             Key values[taps];
             for (index i = 0; i < taps; ++i) {
-                values[i] = block[i / K * pitch + offset(x, i % K)];
+                values[i] = block[i / K * pitch + rows_.place(x * window_.columns.step() + i % K * channels_)];
             }
             detail::mend_result(values, taps, {OrderRule::Percentile{50}}, nan_, results[x]);
         }
@@ -232,39 +227,41 @@ private:
     NanPolicy nan_;
     double cost_;
     TileShape shape_;
-    TileLoader<Key> loader_;
+    index phases_;  // columns from one tile to the next
+    index phase_pitch_;
+    detail::PhaseRows<Key> rows_;
     detail::ResultWriter<Key> write_;
     index offsets_[columns];  // of the columns of a tile in a row of the block
-    index farthest_;          // of them, in the even columns or the odd ones where those are apart
+    index farthest_ = 0;      // of them, within its phase
 };
 
-constexpr index largest_pair = 5;
-constexpr index largest_strided = 7;
 #ifdef __SANITIZE_ADDRESS__
 constexpr index largest = 7;  // the others take minutes to compile, and check nothing that these do not
 #else
 constexpr index largest = 11;
 #endif
 
+/// Whether windows are as far apart in both directions.
+bool has_stride(const Window2D& window, index stride) {
+    return window.rows.stride == stride && window.columns.stride == stride;
+}
+
 template <int K, class Key>
 void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill, int workers) {
-    const index stride = planes.window.rows.stride;
-    if constexpr (K <= largest_strided) {
-        if constexpr (K > 3) {
-            if (stride == 2) {
-                return MedianNetwork<Key, K, 1, 2, 2>(planes, nan, fill).run(workers);
-            }
+    const bool narrow = planes.out.first.columns <= lane_count<Key>;
+    if constexpr (K <= largest) {
+        if (has_stride(planes.window, 2)) {
+            return MedianNetwork<Key, K, 2, 2, 2>(planes, nan, fill).run(workers);
         }
-        if (stride != 1) {
+    }
+    if constexpr (K == 3) {
+        if (planes.window.rows.stride != 1) {
             return MedianNetwork<Key, K, 1, 1, 1>(planes, nan, fill).run(workers);
         }
-        if constexpr (K <= largest_pair) {
-            const bool narrow = planes.out.first.columns <= lane_count<Key>;
-            if (K == 3 || narrow || planes.channels > 1 || planes.window.columns.stride != 1) {
-                return MedianNetwork<Key, K, 1, 2, 1>(planes, nan, fill).run(workers);
-            }
-        } else if (planes.window.columns.stride != 1) {
-            return MedianNetwork<Key, K, 1, 1, 1>(planes, nan, fill).run(workers);
+    }
+    if constexpr (K <= 5) {
+        if (K == 3 || narrow) {
+            return MedianNetwork<Key, K, 1, 2, 1>(planes, nan, fill).run(workers);
         }
     }
     if constexpr (K > 3 && K <= largest) {
@@ -275,8 +272,8 @@ void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill,
 
 bool has_median_network(const Window2D& window) {
     const index size = window.rows.size;
-    return size == window.columns.size && size % 2 == 1 && size >= 3 &&
-           size <= (window.rows.stride == 1 && window.columns.stride == 1 ? largest : largest_strided);
+    return size == window.columns.size && size % 2 == 1 && size >= 3 && size <= largest &&
+           (size == 3 || has_stride(window, 1) || has_stride(window, 2));
 }
 
 void median_network(const ConstStack& image, const MutableStack& out, const Window2D& window, NanPolicy nan,

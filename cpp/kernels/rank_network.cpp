@@ -16,8 +16,8 @@
 #include "core/order_key.hpp"
 #include "kernels/detail/mend.hpp"
 #include "kernels/detail/network_steps.hpp"
+#include "kernels/detail/phase_rows.hpp"
 #include "parallel/plan_cache.hpp"
-#include "rows/phases.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
@@ -69,12 +69,12 @@ public:
           tiles_(ceil_div(shape_.columns, outputs_.columns)),
           phase_extent_(round_up(tiles_, lanes) + (program_->columns() - 1) / phases_ + 1),
           pitch_(round_up(phases_ * phase_extent_, lanes)),
-          loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsOrderKey, Key>(image.element),
-                  read_fill<AsOrderKey, Key>(image.element.dtype, fill)),
+          planes_{image, out, window, 1},
+          input_(planes_, shape_.columns, phases_, phase_extent_, fill),
           write_(row_writer<FromOrderKey, Key>(out.element)) {
         require(program_->fits(), "rank_network: too many slots to number");
         for (int c = 0; c < program_->columns(); ++c) {
-            offsets_.push_back(offset(c));
+            offsets_.push_back(input_.place(c));
         }
     }
 
@@ -110,47 +110,43 @@ private:
     struct Buffers {
         Vector* slots;
         Key* window;  // the pixels of one
-        Key* line;    // a row of pixels, or of results
+        Key* line;    // a row of results
         Key* spare;
         Key* rows;    // the tile's padded input, in phases
         Key* sorted;  // the rows of the core, sorted column by column
         Key* results;
 
-        Buffers(Scratch scratch, const RankNetwork& filter)
+        Buffers(Scratch& scratch, const RankNetwork& filter)
             : slots(reinterpret_cast<Vector*>(scratch.take<Key>(filter.slot_keys()))),
               window(scratch.take<Key>(filter.window_.taps())),
-              line(scratch.take<Key>(filter.line_keys())),
-              spare(scratch.take<Key>(2 * filter.pitch_)),
+              line(scratch.take<Key>(filter.pitch_ + row_slack)),
+              spare(scratch.take<Key>(filter.input_.room())),
               rows(scratch.take<Key>(filter.row_keys())),
               sorted(scratch.take<Key>(filter.sorted_keys())),
               results(scratch.take<Key>(filter.result_keys())) {}
     };
 
     index slot_keys() const { return program_->slots() * lanes; }
-    index line_keys() const { return std::max(loader_.pitch(), pitch_ + row_slack); }
     index row_keys() const { return input_rows(shape_.rows) * pitch_; }
     index sorted_keys() const { return program_->sorted_column().count * pitch_; }
     index result_keys() const { return tile_outputs() * round_up(tiles_, lanes); }
     std::size_t scratch_bytes() const {
         return Scratch::bytes<Key>(slot_keys()) + Scratch::bytes<Key>(window_.taps()) +
-               Scratch::bytes<Key>(line_keys()) + Scratch::bytes<Key>(2 * pitch_) + Scratch::bytes<Key>(row_keys()) +
-               Scratch::bytes<Key>(sorted_keys()) + Scratch::bytes<Key>(result_keys());
+               Scratch::bytes<Key>(pitch_ + row_slack) + Scratch::bytes<Key>(input_.room()) +
+               Scratch::bytes<Key>(row_keys()) + input_.bytes() + Scratch::bytes<Key>(sorted_keys()) +
+               Scratch::bytes<Key>(result_keys());
     }
-
-    /// Where pixel `column` of the first tile lies in a row.
-    index offset(index column) const { return column % phases_ * phase_extent_ + column / phases_; }
 
     void filter(const Tile& tile, Scratch scratch) const {
         const Buffers buffers(scratch, *this);
-        const ConstPlane source = image_.plane(tile.plane);
+        const auto whole = input_.columns(tile, scratch);
         bool nan = false;
         index loaded = 0;
         for (index y = 0; y < tile.rows; y += outputs_.rows) {
             const index first = y * step_.rows;
             for (; loaded < first + program_->rows(); ++loaded) {
-                const index position = loader_.row_position(tile.row, tile.rows, loaded);
-                nan |= loader_.load_row(source, position, tile.column, tile.columns, buffers.line);
-                split(buffers, loaded);
+                nan |= input_.load(tile, whole, input_.position(tile, tile.rows, loaded),
+                                   buffers.rows + loaded * pitch_, buffers.spare);
             }
             const Key* rows = buffers.rows + first * pitch_;
             sort_columns(rows, buffers);
@@ -162,10 +158,6 @@ private:
                 write(tile, y + row, row, nan, rows + row * step_.rows * pitch_, buffers);
             }
         }
-    }
-
-    void split(const Buffers& buffers, index row) const {
-        split_phases(buffers.line, phases_, phase_extent_, phase_extent_, buffers.rows + row * pitch_, buffers.spare);
     }
 
     /// Sorts the columns of the core of a row of tiles.
@@ -209,8 +201,8 @@ private:
     /// Writes row `y` of a tile of the image, which is row `row` of the results; its windows begin in `first`.
     void write(const Tile& tile, index y, index row, bool nan, const Key* first, const Buffers& buffers) const {
         const Key* results = buffers.results + row * outputs_.columns * round_up(tiles_, lanes);
-        join_phases(results, outputs_.columns, round_up(tiles_, lanes), round_up(tiles_, lanes), buffers.line,
-                    buffers.spare);
+        detail::join_phases(results, outputs_.columns, round_up(tiles_, lanes), round_up(tiles_, lanes), buffers.line,
+                            buffers.spare);
         if (nan) {
             mend(first, tile.columns, buffers);
         }
@@ -224,7 +216,8 @@ private:
         for (index x = 0; x < columns; ++x) {
             const index pixel = x * step_.columns;
             for (index i = 0; i < taps; ++i) {
-                buffers.window[i] = first[i / window_.columns.size * pitch_ + offset(pixel + i % window_.columns.size)];
+                buffers.window[i] =
+                    first[i / window_.columns.size * pitch_ + input_.place(pixel + i % window_.columns.size)];
             }
             detail::mend_result(buffers.window, taps, rule_, nan_, buffers.line[x]);
         }
@@ -244,7 +237,8 @@ private:
     index tiles_;         // of the network in a row
     index phase_extent_;  // pixels of a phase
     index pitch_;
-    TileLoader<Key> loader_;
+    WidePlanes planes_;
+    detail::PhaseRows<Key> input_;
     WriteRun<Key> write_;
     std::vector<index> offsets_;  // of a tile's columns in a row
 };

@@ -137,6 +137,34 @@ IMKERNELS_INLINE void transpose(Lanes<T> (&rows)[lane_count<T>]) {
     detail::transpose_from<1, T>(rows);
 }
 
+/// Whether a vector of bytes can be put into any order by a few instructions.
+#if defined(__SSE2__) && !defined(__AVX__)
+inline constexpr bool orders_bytes = false;
+#else
+inline constexpr bool orders_bytes = true;
+#endif
+
+namespace detail {
+template <class Place, std::size_t... lane>
+IMKERNELS_INLINE Lanes<std::uint8_t> ordered(Lanes<std::uint8_t> one, Lanes<std::uint8_t> other,
+                                             std::index_sequence<lane...> /*of*/) {
+    return __builtin_shufflevector(one, other, Place::of(index{lane})...);
+}
+}  // namespace detail
+
+/// Lane i of the result is lane Place::of(i) of two vectors, one behind the other.
+template <class Place>
+IMKERNELS_INLINE Lanes<std::uint8_t> ordered_bytes(Lanes<std::uint8_t> one, Lanes<std::uint8_t> other) {
+    return detail::ordered<Place>(one, other, std::make_index_sequence<static_cast<std::size_t>(vector_bytes)>());
+}
+
+/// Stores part `number` of `parts` equal ones.
+template <index number, index parts, class T>
+IMKERNELS_INLINE void store_part(T* target, Lanes<T> lanes) {
+    constexpr std::size_t bytes = sizeof(lanes) / parts;
+    std::memcpy(target, reinterpret_cast<const std::byte*>(&lanes) + number * bytes, bytes);
+}
+
 namespace detail {
 template <class T, int first, int... i>
 IMKERNELS_INLINE Lanes<T> every_other_lane(Lanes<T> low, Lanes<T> high, std::integer_sequence<int, i...> /*of*/) {
@@ -154,6 +182,24 @@ IMKERNELS_INLINE Lanes<T> even_lanes(Lanes<T> low, Lanes<T> high) {
 template <class T>
 IMKERNELS_INLINE Lanes<T> odd_lanes(Lanes<T> low, Lanes<T> high) {
     return detail::every_other_lane<T, 1>(low, high, std::make_integer_sequence<int, lane_count<T>>{});
+}
+
+namespace detail {
+template <class T, int first, int... i>
+IMKERNELS_INLINE Lanes<T> pairs_of(Lanes<T> one, Lanes<T> other, std::integer_sequence<int, i...> /*of*/) {
+    constexpr int count = lane_count<T>;
+    return __builtin_shufflevector(one, other, (first + i / 2 + i % 2 * count)...);
+}
+}  // namespace detail
+
+/// The lanes of two vectors in turn: the first half of that, and the second one.
+template <class T>
+IMKERNELS_INLINE Lanes<T> low_pairs(Lanes<T> one, Lanes<T> other) {
+    return detail::pairs_of<T, 0>(one, other, std::make_integer_sequence<int, lane_count<T>>{});
+}
+template <class T>
+IMKERNELS_INLINE Lanes<T> high_pairs(Lanes<T> one, Lanes<T> other) {
+    return detail::pairs_of<T, lane_count<T> / 2>(one, other, std::make_integer_sequence<int, lane_count<T>>{});
 }
 
 inline constexpr index cache_line = 64;

@@ -56,6 +56,16 @@ template <class Vector, Kept kept>
 struct Sorted {
     static constexpr Kept range = kept;
     Vector values[static_cast<std::size_t>(kept.count)];
+
+    // Copied vector by vector, of which the compiler finds that most copies need not be made; it would call for
+    // hundreds of bytes at once otherwise.
+    Sorted() = default;
+    IMKERNELS_INLINE explicit Sorted(const Vector& only) : values{only} {}
+    IMKERNELS_INLINE Sorted(const Sorted& other) { *this = other; }
+    IMKERNELS_INLINE Sorted& operator=(const Sorted& other) {
+        repeat<kept.count>([&](auto i) IMKERNELS_INLINE_LAMBDA { values[i] = other.values[i]; });
+        return *this;
+    }
 };
 
 /// How two lists that lie one behind the other are merged: what is compared and exchanged, and where the merged list
@@ -165,7 +175,7 @@ IMKERNELS_INLINE auto merge_all(const List& list) {
 template <Sought sought, int first, int count, class Value>
 IMKERNELS_INLINE auto sort_all(const Value& value) {
     using Vector = std::remove_cvref_t<decltype(value(Constant<first>{}))>;
-    return merge_all<sought, first, count>([&](auto i) { return Sorted<Vector, all(1)>{{value(i)}}; });
+    return merge_all<sought, first, count>([&](auto i) { return Sorted<Vector, all(1)>(value(i)); });
 }
 
 }  // namespace imkernels::detail
