@@ -5,7 +5,7 @@
 // that nothing has to be compiled for a size. Values live in slots, numbered from 0; lists are slots at a constant
 // distance.
 //
-// Odd-even merges of up to 8 and 8 values are single steps, whose values stay in registers; larger ones are two merges
+// Odd-even merges of a few values are single steps, whose values stay in registers; larger ones are two merges
 // of half the size (the first, third, ... values of both lists, and the others) and a row of comparisons. Before each
 // of them the values that cannot be among those wanted are left out at both ends of both lists.
 #pragma once
@@ -32,7 +32,8 @@ struct Run {
 
 /// What the interpreter does next. The lists are `first` and `second`, the results go to slots from `result` on.
 struct Step {
-    static constexpr int most = 8;  // values of a list that a single step sorts, or merges with another such
+    /// Values of a list that a single step sorts, or merges with another such: what registers hold, more or less.
+    static constexpr int most = vector_registers < 32 ? 8 : 12;
     enum Kind : std::uint16_t {
         pairs = 0,
         pick = 1,

@@ -39,25 +39,29 @@ private:
     static void pairs(const Step& step, Vector* slots) {
         const List even = first_of(step, slots);
         const List odd = second_of(step, slots);
+        const std::ptrdiff_t count = step.count;  // a copy that no store can change
+        const std::uint16_t behind = step.alone[1];
         Vector* result = slots + step.result;
         if (step.alone[0] != Step::none) {
             *result++ = slots[step.alone[0]];
         }
-        for (int i = 0; i < step.count; ++i) {
+        IMKERNELS_UNROLL_4
+        for (std::ptrdiff_t i = 0; i < count; ++i) {
             const Vector one = even[i];
             const Vector other = odd[i];
-            *result++ = lesser(one, other);
-            *result++ = greater(one, other);
+            result[2 * i] = lesser(one, other);
+            result[2 * i + 1] = greater(one, other);
         }
-        if (step.alone[1] != Step::none) {
-            *result = slots[step.alone[1]];
+        if (behind != Step::none) {
+            result[2 * count] = slots[behind];
         }
     }
 
     static void pick(const Step& step, Vector* slots) {
         const List one = first_of(step, slots);
         const List other = second_of(step, slots);
-        int begin = 0;
+        const std::ptrdiff_t count = step.count;
+        std::ptrdiff_t begin = 0;
         Vector least;
         if (step.alone[0] != Step::none) {
             least = slots[step.alone[0]];
@@ -67,7 +71,7 @@ private:
             least = greater(one[0], other[0]);
             begin = 1;
         }
-        for (int i = begin; i < step.count; ++i) {
+        for (std::ptrdiff_t i = begin; i < count; ++i) {
             least = lesser(least, greater(one[i], other[i]));
         }
         if (step.alone[1] != Step::none) {
