@@ -84,9 +84,10 @@ def test_every_binary_window_of_nine_in_a_wide_image():
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "i2", "u2", "i4", "u8"])
 @pytest.mark.parametrize("mode", BORDERS, ids=str)
-def test_wide_medians_of_3x3(mode, dtype):
+def test_wide_windows_of_3x3(mode, dtype):
     rng = np.random.default_rng(29)
     places = itertools.cycle([{}, {"padding": "valid"}, {"padding": ((0, 3), (5, 0))}, {"origin": (1, -1)}])
+    rules = itertools.cycle([50.0, 0.0, 100.0])
     heights = [1, 2, 3, 64, 67, 130]
     shapes = [(height, width) for height in heights for width in (40, 160, 161, 333)] + [(3, 8193), (2, 20_000)]
     for shape in shapes:
@@ -94,10 +95,11 @@ def test_wide_medians_of_3x3(mode, dtype):
         place = {"mode": mode, "cval": 1, **next(places)}
         if place.get("padding") == "valid" and shape[0] < 3:
             continue  # no output
-        selected = ik.median_filter(image, 3, method="select", **place)
-        assert_same_bits(ik.median_filter(image, 3, method="network", **place), selected)
-        out = np.zeros((2 * selected.shape[0], 2 * selected.shape[1]), dtype)[::-2, ::2]
-        assert_same_bits(ik.median_filter(image, 3, method="network", out=out, **place), selected)
+        for percentile in (next(rules), next(rules)):
+            selected = ik.percentile_filter(image, percentile, 3, method="select", **place)
+            assert_same_bits(ik.percentile_filter(image, percentile, 3, **place), selected)
+            out = np.zeros((2 * selected.shape[0], 2 * selected.shape[1]), dtype)[::-2, ::2]
+            assert_same_bits(ik.percentile_filter(image, percentile, 3, out=out, **place), selected)
 
 
 @pytest.mark.parametrize("size", [5, 7, 9, 11])

@@ -110,7 +110,7 @@ void register_order_filter(py::module_& module) {
         rule_doc, py::arg("image"), py::arg("out"), py::arg("window"), py::arg("rank").none(true),
         py::arg("percentile"), py::arg("fill"), py::arg("workers"));
 
-    module.def("has_median_network", has_median_network, py::arg("window"));
+    module.def("has_median_network", has_median_network, py::arg("window"), py::arg("item_size"));
 
     module.def(
         "median_network",

@@ -5,6 +5,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "core/index.hpp"
+
 namespace imkernels {
 
 /// Truth values are read as `byte != 0`, whatever the byte is.
@@ -59,6 +61,11 @@ decltype(auto) visit_dtype(Dtype dtype, Function&& function) {
         case Dtype::float64: break;
     }
     return function(std::type_identity<double>{});
+}
+
+/// Bytes of an element.
+inline index item_size_of(Dtype dtype) {
+    return visit_dtype(dtype, [](auto tag) { return static_cast<index>(sizeof(typename decltype(tag)::type)); });
 }
 
 }  // namespace imkernels

@@ -22,7 +22,9 @@
 
 #include "core/check.hpp"
 #include "core/order_key.hpp"
+#include "kernels/detail/better.hpp"
 #include "kernels/detail/result_writer.hpp"
+#include "kernels/window_3x3.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
@@ -30,18 +32,8 @@
 namespace imkernels {
 
 namespace {
-struct Lesser {
-    template <class Key>
-    static Key of(Key one, Key other) {
-        return other < one ? other : one;
-    }
-};
-struct Greater {
-    template <class Key>
-    static Key of(Key one, Key other) {
-        return other > one ? other : one;
-    }
-};
+using detail::Greater;
+using detail::Lesser;
 
 /// result[x] = the best of first[x] and of the same element of all others; `result` may be one of them, or begin
 /// before.
@@ -398,6 +390,9 @@ void extremum_filter(const ConstStack& image, const MutableStack& out, const Win
                      NanPolicy nan, const std::byte* fill, int workers) {
     require(out.element.dtype == image.element.dtype, "extremum_filter: the result has the type of the image");
     const WidePlanes planes = wide_planes(image, out, window);
+    if (has_window_3x3(planes)) {
+        return extremum_3x3(planes, extremum, fill, workers);
+    }
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = OrderKey<typename decltype(tag)::type>;
         if (extremum == Extremum::minimum) {

@@ -22,7 +22,7 @@
 #include "kernels/detail/mend.hpp"
 #include "kernels/detail/phase_rows.hpp"
 #include "kernels/detail/result_writer.hpp"
-#include "kernels/median_3x3.hpp"
+#include "kernels/window_3x3.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
@@ -235,11 +235,14 @@ private:
     index farthest_ = 0;      // of them, within its phase
 };
 
+/// The largest window that has a network. Few lanes, and few registers for them, are better used by planned ones.
+constexpr index largest(index item_size) {
 #ifdef __SANITIZE_ADDRESS__
-constexpr index largest = 7;  // the others take minutes to compile, and check nothing that these do not
+    return item_size > 0 ? 7 : 0;  // larger ones take minutes to compile, and check nothing that these do not
 #else
-constexpr index largest = 11;
+    return item_size > 1 && vector_bytes < 32 && vector_registers < 32 ? 7 : 11;
 #endif
+}
 
 /// Whether windows are as far apart in both directions.
 bool has_stride(const Window2D& window, index stride) {
@@ -249,7 +252,8 @@ bool has_stride(const Window2D& window, index stride) {
 template <int K, class Key>
 void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill, int workers) {
     const bool narrow = planes.out.first.columns <= lane_count<Key>;
-    if constexpr (K <= largest) {
+    constexpr bool has_network = K <= largest(sizeof(Key));
+    if constexpr (has_network) {
         if (has_stride(planes.window, 2)) {
             return MedianNetwork<Key, K, 2, 2, 2>(planes, nan, fill).run(workers);
         }
@@ -264,24 +268,25 @@ void filter_with(const WidePlanes& planes, NanPolicy nan, const std::byte* fill,
             return MedianNetwork<Key, K, 1, 2, 1>(planes, nan, fill).run(workers);
         }
     }
-    if constexpr (K > 3 && K <= largest) {
+    if constexpr (K > 3 && has_network) {
         MedianNetwork<Key, K, 2, 2, 1>(planes, nan, fill).run(workers);
     }
 }
 }  // namespace
 
-bool has_median_network(const Window2D& window) {
+bool has_median_network(const Window2D& window, index item_size) {
     const index size = window.rows.size;
-    return size == window.columns.size && size % 2 == 1 && size >= 3 && size <= largest &&
+    return size == window.columns.size && size % 2 == 1 && size >= 3 && size <= largest(item_size) &&
            (size == 3 || has_stride(window, 1) || has_stride(window, 2));
 }
 
 void median_network(const ConstStack& image, const MutableStack& out, const Window2D& window, NanPolicy nan,
                     const std::byte* fill, int workers) {
-    require(has_median_network(window), "median_network: no network for this window");
+    const index item_size = item_size_of(image.element.dtype);
+    require(has_median_network(window, item_size), "median_network: no network for this window and type");
     require(out.element.dtype == image.element.dtype, "median_network: the result has the type of the image");
     const WidePlanes planes = wide_planes(image, out, window);
-    if (has_median_3x3(planes)) {
+    if (has_window_3x3(planes)) {
         return median_3x3(planes, fill, workers);
     }
     visit_dtype(image.element.dtype, [&](auto tag) {

@@ -7,8 +7,8 @@
 
 namespace imkernels {
 
-/// Whether there is a network for the window.
-bool has_median_network(const Window2D& window);
+/// Whether there is a network for the window, and pixels of so many bytes.
+bool has_median_network(const Window2D& window, index item_size);
 
 /// The median of `order_filter` with the whole rectangle as its footprint, for windows that have a network.
 void median_network(const ConstStack& image, const MutableStack& out, const Window2D& window, NanPolicy nan,

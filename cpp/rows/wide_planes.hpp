@@ -28,8 +28,7 @@ inline constexpr index most_channels = 16;  // that are taken for a pixel
 /// The channels that lie side by side without a gap; 1 where there are none.
 template <class Byte>
 index channels_side_by_side(const StackView<Byte>& stack) {
-    const index size = visit_dtype(stack.element.dtype,
-                                   [](auto tag) { return static_cast<index>(sizeof(typename decltype(tag)::type)); });
+    const index size = item_size_of(stack.element.dtype);
     if (stack.leading.empty()) {
         return 1;
     }

@@ -106,7 +106,7 @@ def _order_filter(
             _core.sliding_filter(*operands, image.mask, *rule, omit, *outside)
         elif chosen == "select":
             _core.order_filter(*operands, image.mask, *rule, omit, *outside)
-        elif rule == MEDIAN and _core.has_median_network(image.window):
+        elif rule == MEDIAN and _core.has_median_network(image.window, native.itemsize):
             _core.median_network(*operands, omit, *outside)
         else:
             _core.rank_network(*operands, *rule, omit, *outside)
@@ -124,9 +124,9 @@ class Crossover(NamedTuple):
 
 # By level and bytes of an element. Measured by `python -m benchmarks.crossovers` on one core of a Zen 5.
 CROSSOVERS = {
-    "baseline": {1: Crossover(37**2, 256), 2: Crossover(27**2, 120), 4: Crossover(19**2, 40), 8: Crossover(7**2, 25)},
+    "baseline": {1: Crossover(37**2, 256), 2: Crossover(33**2, 120), 4: Crossover(19**2, 40), 8: Crossover(9**2, 25)},
     "x86-64-v3": {1: Crossover(23**2, 256), 2: Crossover(60**2, 440), 4: Crossover(45**2, 40), 8: Crossover(25**2, 25)},
-    "x86-64-v4": {1: Crossover(29**2, 256), 2: Crossover(60**2, 999), 4: Crossover(60**2, 90), 8: Crossover(35**2, 21)},
+    "x86-64-v4": {1: Crossover(33**2, 256), 2: Crossover(60**2, 999), 4: Crossover(60**2, 90), 8: Crossover(37**2, 21)},
 }
 NARROW = 8  # outputs in a row that leave most lanes of a network idle
 

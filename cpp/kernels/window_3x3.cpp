@@ -1,9 +1,9 @@
-// Medians of 3x3 windows (kernels/detail/median_3x3.hpp) of pixels that are read where the image lies.
+// Medians (kernels/detail/median_3x3.hpp) and extrema of 3x3 windows of pixels that are read where the image lies.
 //
-// The network takes about as long as to copy the pixels would. So vectors are loaded from the image and stored in the
+// They take about as long as to copy the pixels would. So vectors are loaded from the image and stored in the
 // output; a row outside the image is another one of its rows, or one of fill. That leaves the few outputs of a row
 // whose windows reach over the left or right edge: the columns that they need are gathered, and lanes run down those.
-#include "kernels/median_3x3.hpp"
+#include "kernels/window_3x3.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,6 +11,7 @@
 
 #include "core/check.hpp"
 #include "core/order_key.hpp"
+#include "kernels/detail/better.hpp"
 #include "kernels/detail/median_3x3.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "rows/tile_grid.hpp"
@@ -18,10 +19,38 @@
 namespace imkernels {
 
 namespace {
-template <class Key>
-class Median3x3 {
+// The filters: each calls store(row, result) for a window, row 0, and the one below it, row 1, given their pixels
+// pixel(row, column).
+
+struct Median {
+    template <class Vector, class Pixel, class Store>
+    static IMKERNELS_INLINE void of(const Pixel& pixel, const Store& store) {
+        detail::medians_of_3x3<Vector>(pixel, store);
+    }
+};
+
+template <class Better>
+struct Best {
+    template <class Vector, class Pixel, class Store>
+    static IMKERNELS_INLINE void of(const Pixel& pixel, const Store& store) {
+        Vector shared[3];
+        detail::repeat<3>([&](auto column) {
+            shared[column] = Better::of(pixel(detail::Constant<1>{}, column), pixel(detail::Constant<2>{}, column));
+        });
+        detail::repeat<2>([&](auto row) {
+            const auto best = [&](auto column) IMKERNELS_INLINE_LAMBDA {
+                return Better::of(shared[column], pixel(detail::Constant<3 * row>{}, column));
+            };
+            store(row, Better::of(Better::of(best(detail::Constant<0>{}), best(detail::Constant<1>{})),
+                                  best(detail::Constant<2>{})));
+        });
+    }
+};
+
+template <class Key, class Filter>
+class Window3x3 {
 public:
-    Median3x3(const WidePlanes& planes, const std::byte* fill)
+    Window3x3(const WidePlanes& planes, const std::byte* fill)
         : planes_(planes), image_(planes.image), out_(planes.out), window_(planes.window), write_(out_) {
         std::memcpy(&fill_, fill, sizeof(fill_));
     }
@@ -37,9 +66,6 @@ public:
             write_.finish();
         });
     }
-
-    /// Columns of the output that are enough for a vector beside those at the edges, however it is cut.
-    static constexpr index least_columns = 2 * lane_count<Key> + 2 * most_channels;
 
 private:
     using Vector = Lanes<Key>;
@@ -122,7 +148,7 @@ private:
                 prefetch(next.rows[2 + i] + x);
                 prefetch_to_write(next.results[i] + x);
             }
-            detail::medians_of_3x3<Vector>(
+            Filter::template of<Vector>(
                 [&](auto row, auto column)
                     IMKERNELS_INLINE_LAMBDA { return load_lanes(pair.rows[row] + x + column * apart); },
                 [&](int row, const Vector& median)
@@ -142,7 +168,7 @@ private:
             }
         }
         for (index y = 0; y < tile.rows; y += lanes) {
-            detail::medians_of_3x3<Vector>(
+            Filter::template of<Vector>(
                 // The window beside it is not asked for.
                 [&](auto column, auto row)
                     IMKERNELS_INLINE_LAMBDA { return load_lanes(columns[std::min<int>(column, 2)] + row + y); },
@@ -164,6 +190,10 @@ private:
     detail::ResultWriter<Key> write_;
 };
 
+/// Columns of the output that are enough for a vector beside those at the edges, however it is cut.
+template <class Key>
+inline constexpr index least_columns = 2 * lane_count<Key> + 2 * most_channels;
+
 /// Calls `visit(Key{})` for the type of the keys if the image consists of such.
 template <class Visit>
 bool visit_keys(const ConstStack& image, Visit&& visit) {
@@ -176,20 +206,33 @@ bool visit_keys(const ConstStack& image, Visit&& visit) {
         return keys;
     });
 }
+
+template <class Filter>
+void filter(const WidePlanes& planes, const std::byte* fill, int workers) {
+    require(has_window_3x3(planes), "window_3x3: made for other windows and images");
+    require(planes.out.element.dtype == planes.image.element.dtype, "window_3x3: the result has the type of the image");
+    visit_keys(planes.image, [&](auto key) { Window3x3<decltype(key), Filter>(planes, fill).run(workers); });
+}
 }  // namespace
 
-bool has_median_3x3(const WidePlanes& planes) {
+bool has_window_3x3(const WidePlanes& planes) {
     bool wide = false;
-    const auto is_wide = [&](auto key) { wide = planes.out.first.columns >= Median3x3<decltype(key)>::least_columns; };
+    const auto is_wide = [&](auto key) { wide = planes.out.first.columns >= least_columns<decltype(key)>; };
     const Window2D& window = planes.window;
     return window.rows.size == 3 && window.columns.size == 3 && window.rows.stride == 1 && window.columns.stride == 1 &&
            window.rows.dilation == 1 && visit_keys(planes.image, is_wide) && wide;
 }
 
 void median_3x3(const WidePlanes& planes, const std::byte* fill, int workers) {
-    require(has_median_3x3(planes), "median_3x3: made for other windows and images");
-    require(planes.out.element.dtype == planes.image.element.dtype, "median_3x3: the result has the type of the image");
-    visit_keys(planes.image, [&](auto key) { Median3x3<decltype(key)>(planes, fill).run(workers); });
+    filter<Median>(planes, fill, workers);
+}
+
+void extremum_3x3(const WidePlanes& planes, Extremum extremum, const std::byte* fill, int workers) {
+    if (extremum == Extremum::minimum) {
+        filter<Best<detail::Lesser>>(planes, fill, workers);
+    } else {
+        filter<Best<detail::Greater>>(planes, fill, workers);
+    }
 }
 
 }  // namespace imkernels

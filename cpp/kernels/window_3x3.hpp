@@ -1,0 +1,19 @@
+// Medians and extrema of 3x3 windows of integers, read from where the image lies.
+#pragma once
+
+#include "kernels/extremum_filter.hpp"
+#include "rows/wide_planes.hpp"
+
+namespace imkernels {
+
+/// Whether the functions below take these: a 3x3 window at every pixel, rows of integers side by side in native byte
+/// order.
+bool has_window_3x3(const WidePlanes& planes);
+
+/// As `median_network`. `fill` is an element of the image's type.
+void median_3x3(const WidePlanes& planes, const std::byte* fill, int workers);
+
+/// As `extremum_filter`.
+void extremum_3x3(const WidePlanes& planes, Extremum extremum, const std::byte* fill, int workers);
+
+}  // namespace imkernels
