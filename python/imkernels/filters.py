@@ -41,6 +41,7 @@ from imkernels.settings import resolve_workers
 
 Nan = Literal["propagate", "omit"]
 Method = Literal["auto", "extremum", "network", "histogram", "sliding", "select"]
+METHODS = get_args(Method)
 
 
 class OrderWindow(NamedTuple):
@@ -131,36 +132,40 @@ CROSSOVERS = {
 NARROW = 8  # outputs in a row that leave most lanes of a network idle
 
 
-def _applicable(image: OrderWindow, rule: Rule, native: Dtype) -> dict[str, bool]:
-    """Return which methods can compute this."""
+def _applies(method: str, image: OrderWindow, rule: Rule, native: Dtype) -> bool:
+    """Return whether a method can compute this."""
     whole = image.mask is None
-    return {
-        "extremum": whole and (rule in (MINIMUM, MAXIMUM) or image.values == 1),
-        "network": whole and _core.has_rank_network(image.window),
-        "histogram": whole and native.itemsize == 1 and _core.has_histogram(image.window),
-        "sliding": _core.has_sliding(image.window),
-        "select": True,
-    }
+    match method:
+        case "extremum":
+            return whole and (rule in (MINIMUM, MAXIMUM) or image.values == 1)
+        case "network":
+            return whole and _core.has_rank_network(image.window)
+        case "histogram":
+            return whole and native.itemsize == 1 and _core.has_histogram(image.window)
+        case "sliding":
+            return _core.has_sliding(image.window)
+    return method == "select"
 
 
 def _method(image: OrderWindow, rule: Rule, native: Dtype, method: Method) -> str:
     """Return the method to use: the one that was asked for, or the fastest."""
-    applicable = _applicable(image, rule, native)
     if method != "auto":
-        if not applicable[method]:
-            names = [name for name, applies in applicable.items() if applies]
+        if not _applies(method, image, rule, native):
+            names = [name for name in METHODS if _applies(name, image, rule, native)]
             raise ValueError(
                 f"method must be one that computes this window, rank and dtype ({', '.join(names)}), got {method!r}"
             )
         return method
     crossover = CROSSOVERS[_core.level][native.itemsize]
-    if applicable["extremum"]:
+    if _applies("extremum", image, rule, native):
         return "extremum"
-    if applicable["network"] and image.extents[1] >= NARROW and image.values <= crossover.network_most:
+    fills_lanes = image.extents[1] >= NARROW
+    if fills_lanes and image.values <= crossover.network_most and _applies("network", image, rule, native):
         return "network"
-    if applicable["histogram"]:
+    if _applies("histogram", image, rule, native):
         return "histogram"
-    return "sliding" if applicable["sliding"] and image.values >= crossover.sliding_least else "select"
+    applies = image.values >= crossover.sliding_least and _applies("sliding", image, rule, native)
+    return "sliding" if applies else "select"
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -233,7 +238,7 @@ def median_filter(
            [1, 1, 1, 1]], dtype=uint8)
     """
     window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    choice(method, "method", get_args(Method))
+    choice(method, "method", METHODS)
     wanted = Result(single_out(out), dtype, casting, workers)
     return _order_filter("median_filter", window, MEDIAN, nan, wanted, method)
 
@@ -307,7 +312,7 @@ def rank_filter(
     array([[3, 2, 2, 9]], dtype=uint8)
     """
     window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    choice(method, "method", get_args(Method))
+    choice(method, "method", METHODS)
     rule = _rank_rule(rank, window.values, nan)
     wanted = Result(single_out(out), dtype, casting, workers)
     return _order_filter("rank_filter", window, rule, nan, wanted, method)
@@ -384,7 +389,7 @@ def percentile_filter(
     array([[1, 1, 1, 2]], dtype=uint8)
     """
     window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    choice(method, "method", get_args(Method))
+    choice(method, "method", METHODS)
     rule = (None, _percentile(percentile))
     wanted = Result(single_out(out), dtype, casting, workers)
     return _order_filter("percentile_filter", window, rule, nan, wanted, method)
