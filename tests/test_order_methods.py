@@ -364,13 +364,14 @@ def test_the_page_has_the_table_of_the_code():
 
 @pytest.mark.parametrize("shift", [0, 1, 40])
 @pytest.mark.parametrize("function", [ik.median_filter, ik.maximum_filter, ik.minimum_filter])
-def test_large_results_are_those_of_their_parts(function, shift):
+@pytest.mark.parametrize(("dtype", "extents"), [("f8", (1500, 1501)), ("i8", (1500, 1501)), ("u1", (4100, 4101))])
+def test_large_results_are_those_of_their_parts(dtype, extents, function, shift):
     """They are written past the caches, whatever the address."""
-    image = np.random.default_rng(25).random((1500, 1501))
+    image = np.random.default_rng(25).integers(0, 200, extents).astype(dtype)
     memory = np.zeros(image.nbytes + 64, np.uint8)
-    out = memory[shift : shift + image.nbytes].view(np.float64).reshape(image.shape)
+    out = memory[shift : shift + image.nbytes].view(dtype).reshape(extents)
     out = function(image, 3, out=out, workers=2)
-    for top in range(0, 1500, 300):
+    for top in range(0, extents[0], 300):
         crop = image[max(0, top - 1) : top + 301]
         part = function(crop, 3)[min(top, 1) :][:300]
         np.testing.assert_array_equal(out[top : top + 300], part)

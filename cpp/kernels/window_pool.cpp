@@ -225,13 +225,11 @@ private:
             for (; last < block.columns && columns_.span(block.column + last).begin <= run.end; ++last) {
                 run.end = std::max(run.end, columns_.span(block.column + last).end);
             }
-            if constexpr (Reduction::sums_runs) {
+            if constexpr (Reduction::has_runs) {
                 if (last == first + 1 && run.size() >= long_run) {
-                    for (index row = block.begin; row < block.end; ++row) {
-                        for (index begin = run.begin; begin < run.end; begin += segment) {
-                            const Span part{begin, std::min(begin + segment, run.end)};
-                            states[first].add(reduction_.sum_run(block.plane, row, part, line));
-                        }
+                    for (index begin = run.begin; begin < run.end; begin += segment) {
+                        const Span part{begin, std::min(begin + segment, run.end)};
+                        states[first].add(reduction_.sum_runs(block.plane, {block.begin, block.end}, part, line));
                     }
                     first = last;
                     continue;
@@ -279,31 +277,49 @@ void read_pixels(const ConstStack& image, ReadRun<Pixel> read, index plane, inde
     read(source.at(row, columns.begin), source.column_stride, columns.size(), line);
 }
 
-/// The sum of a run, in lanes; in one order whatever the type.
-template <class Pixel>
-double sum_of(const Pixel* pixels, index count) {
-    constexpr index lanes = lane_count<double>;
-    constexpr index sums = 4;
-    typedef Pixel Pixels __attribute__((vector_size(lanes * static_cast<index>(sizeof(Pixel)))));
-    Lanes<double> sum[sums]{};
-    index x = 0;
-    for (; x + sums * lanes <= count; x += sums * lanes) {
-        for (index i = 0; i < sums; ++i) {
-            Pixels part;
-            std::memcpy(&part, pixels + x + i * lanes, sizeof(part));
-            sum[i] += __builtin_convertvector(part, Lanes<double>);
+/// The sum of runs of pixels, in lanes; in one order whatever the type.
+class RunSum {
+public:
+    template <class Pixel>
+    void add(const Pixel* pixels, index count) {
+        index x = 0;
+        for (; x + sums * lanes <= count; x += sums * lanes) {
+            for (index i = 0; i < sums; ++i) {
+                sums_[i] += doubles(pixels + x + i * lanes);
+            }
+        }
+        for (index i = 0; x + lanes <= count; x += lanes, ++i) {
+            sums_[i] += doubles(pixels + x);
+        }
+        for (; x < count; ++x) {
+            rest_ += static_cast<double>(pixels[x]);
         }
     }
-    const Lanes<double> all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    double total = 0;
-    for (index lane = 0; lane < lanes; ++lane) {
-        total += all[lane];
+
+    double total() const {
+        const Lanes<double> all = (sums_[0] + sums_[1]) + (sums_[2] + sums_[3]);
+        double total = 0;
+        for (index lane = 0; lane < lanes; ++lane) {
+            total += all[lane];
+        }
+        return total + rest_;
     }
-    for (; x < count; ++x) {
-        total += static_cast<double>(pixels[x]);
+
+private:
+    static constexpr index lanes = lane_count<double>;
+    static constexpr index sums = 4;
+
+    template <class Pixel>
+    static Lanes<double> doubles(const Pixel* pixels) {
+        typedef Pixel Pixels __attribute__((vector_size(lanes * static_cast<index>(sizeof(Pixel)))));
+        Pixels part;
+        std::memcpy(&part, pixels, sizeof(part));
+        return __builtin_convertvector(part, Lanes<double>);
     }
-    return total;
-}
+
+    Lanes<double> sums_[sums]{};
+    double rest_ = 0;
+};
 
 /// `Result` is an integer for exact means, double for all others.
 template <class PixelType, class StateType, class Result>
@@ -312,7 +328,7 @@ public:
     using Pixel = PixelType;
     using State = StateType;
     using Columns = SumColumns<Pixel, State>;
-    static constexpr bool sums_runs = std::is_same_v<State, PlainSum<double>>;
+    static constexpr bool has_runs = std::is_same_v<State, PlainSum<double>>;
 
     Average(const ConstStack& image, const MutableStack& out, const PoolWindows& windows)
         : image_(image),
@@ -328,13 +344,19 @@ public:
         read_pixels(image_, read_, plane, row, columns, line);
     }
 
-    State sum_run(index plane, index row, const Span& columns, Pixel* line) const {
-        if (has_floats_) {
-            const std::byte* const pixels = image_.plane(plane).at(row, columns.begin);
-            return {sum_of(reinterpret_cast<const float*>(pixels), columns.size())};
+    State sum_runs(index plane, const Span& rows, const Span& columns, Pixel* line) const {
+        RunSum sum;
+        const ConstPlane source = image_.plane(plane);
+        for (index row = rows.begin; row < rows.end; ++row) {
+            const std::byte* const pixels = source.at(row, columns.begin);
+            if (has_floats_) {
+                sum.add(reinterpret_cast<const float*>(pixels), columns.size());
+            } else {
+                read_(pixels, source.column_stride, columns.size(), line);
+                sum.add(line, columns.size());
+            }
         }
-        read(plane, row, columns, line);
-        return {sum_of(line, columns.size())};
+        return {sum.total()};
     }
 
     void deliver(index plane, index row, index column, index count, const State* states) const {
@@ -377,7 +399,7 @@ public:
     using Pixel = double;
     using State = StateType;
     using Columns = SumColumns<double, State>;
-    static constexpr bool sums_runs = false;
+    static constexpr bool has_runs = false;
 
     AverageGradient(const ConstStack& grad, const MutableStack& out, const PoolWindows& windows)
         : grad_(grad),
@@ -425,7 +447,7 @@ public:
     using Pixel = Key;
     using State = Maximum<Key>;
     using Columns = MaximumColumns<Key>;
-    static constexpr bool sums_runs = false;
+    static constexpr bool has_runs = false;
 
     MaximumSearch(const ConstStack& image, const MutableStack& values, const MutableStack* argmax)
         : image_(image),

@@ -28,7 +28,7 @@ public:
     bool in_place() const { return keys_ && !streams_; }
 
     void operator()(const Key* results, index count, std::byte* target, index stride) const {
-        if (!streams_) {
+        if (!streams_ || stride != item_size) {  // a column, say
             return write_(results, count, target, stride);
         }
         if (keys_) {
