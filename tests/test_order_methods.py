@@ -102,6 +102,26 @@ def test_wide_windows_of_3x3(mode, dtype):
             assert_same_bits(ik.percentile_filter(image, percentile, 3, out=out, **place), selected)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i8", "f4"])
+@pytest.mark.parametrize("extents", [(4, 2), (6, 12), (1, 10), (3, 1), (0, 5), (0, 50), (5, 0)], ids=str)
+@pytest.mark.parametrize("padding", [100, ((6, 6), (0, 200)), ((6, 6), (200, 0)), ((90, 0), (70, 70))], ids=str)
+def test_images_that_are_smaller_than_their_padding(padding, extents, dtype):
+    image = random_image(np.random.default_rng(30), extents, dtype)
+    for percentile, size in itertools.product([0.0, 50.0, 100.0], [3, 5, 7]):
+        mode = "constant" if image.size == 0 else "reflect"
+        keywords = {"padding": padding, "mode": mode, "cval": 3}
+        selected = ik.percentile_filter(image, percentile, size, method="select", **keywords)
+        assert_same_bits(ik.percentile_filter(image, percentile, size, **keywords), selected)
+        colour = np.repeat(image[:, :, None], 3, axis=2)
+        found = ik.percentile_filter(colour, percentile, size, axes=(0, 1), **keywords)
+        assert_same_bits(np.ascontiguousarray(found[..., 1]), selected)
+
+
+def test_the_last_tile_of_a_row_may_have_no_window_inside():
+    image = np.random.default_rng(31).integers(-9, 9, (1, 1_047_553))
+    assert_same_bits(ik.median_filter(image, 3), ik.median_filter(image, 3, method="sliding"))
+
+
 @pytest.mark.parametrize("size", [5, 7, 9, 11])
 @pytest.mark.parametrize("rows", [1, 2, 3, 4])
 def test_binary_windows(size, rows):

@@ -5,7 +5,8 @@
 // the rows that all their windows contain is sorted once. Neighbouring tiles lie in neighbouring lanes, so that rows
 // are dealt out to even and odd columns (pixels, where there are channels), straight from the image if it consists of
 // keys. Larger tiles would share more, but spill registers (Zen 5), save for 11x11. Pairs of outputs, one above the
-// other, serve for 3x3 and for images that are narrower than a vector.
+// other, serve for 3x3, and for 5x5 on images that are narrower than a vector; single ones for 3x3 with strides other
+// than 2.
 //
 // Pixels are order-preserving keys (core/order_key.hpp), so four instantiations serve all types exactly. A network does
 // not know NaNs: where a tile of the image has one (its loader knows), the windows that contain it are selected one by
@@ -78,7 +79,9 @@ private:
     // would have them in the same few lines of the nearest cache.
     static constexpr index most_rows = 32;
     static constexpr index most_columns = std::min<index>(2048, (K == 3 ? 8192 : 2048) / sizeof(Key));
-    static constexpr index pitch = round_up(most_columns + K * most_channels + row_slack, lanes);
+    static constexpr index pitch = round_up(most_columns + K * most_channels + 2 * row_slack, lanes);
+    // The last vector of a phase ends in it.
+    static_assert(pitch / (width * step) >= most_columns / (width * step) + K * most_channels / (width * step) + lanes);
     static constexpr index sorted_distance = (most_rows + step + reach) * pitch;
 
     TileShape choose_shape(index rows, index across) const {
@@ -150,7 +153,7 @@ private:
         ahead.bytes = std::min(lanes * ahead.apart, 8 * cache_line);
         for (const std::byte*& row : ahead.rows) {
             const index position = rows_.position(tile, rows, loaded++);
-            row = source.at(std::clamp<index>(position, 0, source.rows - 1), column);
+            row = source.at(std::clamp<index>(position, 0, std::max<index>(source.rows - 1, 0)), column);
         }
         for (index row = 0; row < height; ++row) {
             ahead.results[row] = write_.in_place() ? result_row(tile, std::min(y + row, tile.rows - 1)) : computed;
@@ -236,9 +239,9 @@ private:
 };
 
 /// The largest window that has a network. Few lanes, and few registers for them, are better used by planned ones.
-constexpr index largest(index item_size) {
+constexpr index largest([[maybe_unused]] index item_size) {
 #ifdef __SANITIZE_ADDRESS__
-    return item_size > 0 ? 7 : 0;  // larger ones take minutes to compile, and check nothing that these do not
+    return 7;  // larger ones take minutes to compile, and check nothing that these do not
 #else
     return item_size > 1 && vector_bytes < 32 && vector_registers < 32 ? 7 : 11;
 #endif

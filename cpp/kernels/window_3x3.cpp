@@ -84,8 +84,12 @@ private:
             const Run run = border_run(window_.rows.border, source.rows, window_.rows.position(tile.row + y));
             rows[y] = run.source == no_source ? nullptr : reinterpret_cast<const Key*>(source.at(run.source, 0));
         }
-        const auto [begin, end] = window_.columns.inside(tile.column, tile.columns, source.columns);
-        filter_rows(tile, rows, begin, end, scratch);
+        auto [begin, end] = window_.columns.inside(tile.column, tile.columns, source.columns);
+        if (end - begin >= lanes) {
+            filter_rows(tile, rows, begin, end, scratch);
+        } else {
+            begin = end = tile.columns;  // every column by itself
+        }
         for (index x = 0; x < begin; ++x) {
             filter_column(tile, rows, x, scratch);
         }
@@ -130,7 +134,7 @@ private:
         }
     }
 
-    /// Two rows of outputs, and the four rows that they are the medians of.
+    /// Two rows of outputs, and the four rows that they are computed from.
     struct Pair {
         const Key* rows[4];
         Key* results[2];
@@ -151,8 +155,8 @@ private:
             Filter::template of<Vector>(
                 [&](auto row, auto column)
                     IMKERNELS_INLINE_LAMBDA { return load_lanes(pair.rows[row] + x + column * apart); },
-                [&](int row, const Vector& median)
-                    IMKERNELS_INLINE_LAMBDA { store_lanes(pair.results[row] + x, median); });
+                [&](int row, const Vector& result)
+                    IMKERNELS_INLINE_LAMBDA { store_lanes(pair.results[row] + x, result); });
         }
     }
 
@@ -172,9 +176,9 @@ private:
                 // The window beside it is not asked for.
                 [&](auto column, auto row)
                     IMKERNELS_INLINE_LAMBDA { return load_lanes(columns[std::min<int>(column, 2)] + row + y); },
-                [&](auto beside, const Vector& median) IMKERNELS_INLINE_LAMBDA {
+                [&](auto beside, const Vector& result) IMKERNELS_INLINE_LAMBDA {
                     if constexpr (beside == 0) {
-                        store_lanes(results + y, median);
+                        store_lanes(results + y, result);
                     }
                 });
         }
@@ -190,7 +194,7 @@ private:
     detail::ResultWriter<Key> write_;
 };
 
-/// Columns of the output that are enough for a vector beside those at the edges, however it is cut.
+/// Columns of the output that are mostly enough for a vector beside those at the edges.
 template <class Key>
 inline constexpr index least_columns = 2 * lane_count<Key> + 2 * most_channels;
 

@@ -1,4 +1,4 @@
-// Medians and extrema of 3x3 windows of integers, read from where the image lies.
+// Medians and extrema of 3x3 windows of keys, read from where the image lies.
 #pragma once
 
 #include "kernels/extremum_filter.hpp"
@@ -6,8 +6,8 @@
 
 namespace imkernels {
 
-/// Whether the functions below take these: a 3x3 window at every pixel, rows of integers side by side in native byte
-/// order.
+/// Whether the functions below take these: a 3x3 window at every pixel, rows of pixels that are their own keys
+/// (unsigned of 8 or 16 bits, signed of 32 or 64) side by side in native byte order.
 bool has_window_3x3(const WidePlanes& planes);
 
 /// As `median_network`. `fill` is an element of the image's type.

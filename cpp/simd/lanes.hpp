@@ -158,13 +158,6 @@ IMKERNELS_INLINE Lanes<std::uint8_t> ordered_bytes(Lanes<std::uint8_t> one, Lane
     return detail::ordered<Place>(one, other, std::make_index_sequence<static_cast<std::size_t>(vector_bytes)>());
 }
 
-/// Stores part `number` of `parts` equal ones.
-template <index number, index parts, class T>
-IMKERNELS_INLINE void store_part(T* target, Lanes<T> lanes) {
-    constexpr std::size_t bytes = sizeof(lanes) / parts;
-    std::memcpy(target, reinterpret_cast<const std::byte*>(&lanes) + number * bytes, bytes);
-}
-
 namespace detail {
 template <class T, int first, int... i>
 IMKERNELS_INLINE Lanes<T> every_other_lane(Lanes<T> low, Lanes<T> high, std::integer_sequence<int, i...> /*of*/) {

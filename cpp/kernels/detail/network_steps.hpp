@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "kernels/detail/better.hpp"
 #include "kernels/detail/network_program.hpp"
 #include "kernels/detail/sorted_lanes.hpp"
 
@@ -33,9 +34,6 @@ private:
     static List first_of(const Step& step, const Vector* slots) { return {slots + step.first, step.first_step}; }
     static List second_of(const Step& step, const Vector* slots) { return {slots + step.second, step.second_step}; }
 
-    static Vector lesser(const Vector& one, const Vector& other) { return one < other ? one : other; }
-    static Vector greater(const Vector& one, const Vector& other) { return one < other ? other : one; }
-
     static void pairs(const Step& step, Vector* slots) {
         const List even = first_of(step, slots);
         const List odd = second_of(step, slots);
@@ -49,8 +47,8 @@ private:
         for (std::ptrdiff_t i = 0; i < count; ++i) {
             const Vector one = even[i];
             const Vector other = odd[i];
-            result[2 * i] = lesser(one, other);
-            result[2 * i + 1] = greater(one, other);
+            result[2 * i] = Lesser::of(one, other);
+            result[2 * i + 1] = Greater::of(one, other);
         }
         if (behind != Step::none) {
             result[2 * count] = slots[behind];
@@ -68,14 +66,14 @@ private:
         } else if (step.alone[1] != Step::none) {
             least = slots[step.alone[1]];
         } else {
-            least = greater(one[0], other[0]);
+            least = Greater::of(one[0], other[0]);
             begin = 1;
         }
         for (std::ptrdiff_t i = begin; i < count; ++i) {
-            least = lesser(least, greater(one[i], other[i]));
+            least = Lesser::of(least, Greater::of(one[i], other[i]));
         }
         if (step.alone[1] != Step::none) {
-            least = lesser(least, slots[step.alone[1]]);
+            least = Lesser::of(least, slots[step.alone[1]]);
         }
         slots[step.result] = least;
     }

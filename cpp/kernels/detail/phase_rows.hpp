@@ -16,8 +16,8 @@ namespace imkernels::detail {
 template <class Key>
 class PhaseRows {
 public:
-    /// For tiles of at most `columns` columns of outputs. Of channels (rows/wide_planes.hpp), which have two phases,
-    /// whole pixels are dealt out. Phases lie `phase_pitch` keys apart.
+    /// For tiles of at most `columns` columns of outputs. Of channels (rows/wide_planes.hpp), which have one phase or
+    /// two, whole pixels are dealt out. Phases lie `phase_pitch` keys apart.
     PhaseRows(const WidePlanes& planes, index columns, int phases, index phase_pitch, const std::byte* fill)
         : planes_(planes),
           image_(planes.image),
@@ -31,7 +31,7 @@ public:
 
     /// Bytes of scratch that `columns` takes.
     static std::size_t bytes() { return 2 * Scratch::bytes<index>(most_single); }
-    /// Keys of the room that `load` needs, to take a row apart.
+    /// Keys of the room that `load` needs to take a row apart; more than a row of outputs has.
     index room() const { return 3 * std::max(loader_.pitch(), phases_ * phase_pitch_) + row_slack; }
 
     /// The image row, or the row outside of it, that row `y` of a tile of `rows` rows of outputs is.

@@ -83,8 +83,8 @@ void split_four(const T* source, index count, T* target, index pitch) {
         });
 }
 
-/// target[phase * pitch + i] = source[i * phases + phase] for i < count. `spare` is room for phases * (count + 1)
-/// elements, needed where there are more than four phases.
+/// target[phase * pitch + i] = source[i * phases + phase] for i < count. `spare` is room for 2 * phases *
+/// count elements, needed where there are more than four phases.
 template <class T>
 // NOLINTNEXTLINE(misc-no-recursion): each half has half as many phases.
 void split_phases(const T* source, int phases, index count, index pitch, T* target, T* spare) {
@@ -111,6 +111,7 @@ void split_phases(const T* source, int phases, index count, index pitch, T* targ
 }
 
 /// The inverse, for a number of phases that is a power of two: target[i * phases + phase] = source[phase * pitch + i].
+/// As much room is needed where there are more than two phases.
 template <class T>
 // NOLINTNEXTLINE(misc-no-recursion): each half has half as many phases.
 void join_phases(const T* source, int phases, index count, index pitch, T* target, T* spare) {
