@@ -88,8 +88,8 @@ struct Maximum {
 template <class Pixel, class State>
 class SumColumns {
 public:
-    static std::size_t bytes(index count) { return Scratch::bytes<State>(count); }
-    SumColumns(index count, Scratch& scratch) : states_(scratch.take<State>(count)) {}
+    static std::size_t bytes(index count) { return Scratch::bytes<State>(count + 1); }
+    SumColumns(index count, Scratch& scratch) : states_(scratch.take<State>(count + 1)) { states_[count] = {}; }
 
     void start(index count, index /*row*/) { std::fill_n(states_, count, State{}); }
     void add(const Pixel* line, index count, index /*row*/) {
@@ -98,10 +98,17 @@ public:
         }
     }
     const State& state(index x, index /*column*/) const { return states_[x]; }
+    /// Those of all columns, and behind them that of none.
+    const State* states() const { return states_; }
 
 private:
     State* states_;
 };
+
+template <class State>
+inline constexpr bool is_plain_sum = false;
+template <class Number>
+inline constexpr bool is_plain_sum<PlainSum<Number>> = true;
 
 /// Keys and rows apart, in lanes of one width.
 template <class Key>
@@ -158,8 +165,18 @@ public:
           outputs_(std::clamp<index>(most_pixels / std::max<index>(1, columns.longest()), 1, most_outputs)),
           across_(ceil_div(columns.outputs(), outputs_)) {
         for (index first = 0; first < columns.outputs(); first += outputs_) {
-            const index last = std::min(first + outputs_, columns.outputs()) - 1;
-            widest_ = std::max(widest_, columns.span(last).end - columns.span(first).begin);
+            const index end = std::min(first + outputs_, columns.outputs());
+            widest_ = std::max(widest_, columns.span(end - 1).end - columns.span(first).begin);
+            add_runs(first, end);
+        }
+        if (is_plain_sum<State> && columns.longest() <= few_columns) {
+            taps_ = columns.longest();
+            for (index tap = 0; tap < taps_; ++tap) {
+                for (index column = 0; column < columns.outputs(); ++column) {
+                    const Span& span = columns.span(column);
+                    places_.push_back(tap < span.size() ? span.begin + tap : std::numeric_limits<index>::max());
+                }
+            }
         }
         band_rows_ = std::max<index>(1, most_pixels / std::max<index>(1, widest_));
         bands_ = std::max<index>(1, ceil_div(rows.longest(), band_rows_));
@@ -201,6 +218,7 @@ private:
     static constexpr index most_outputs = 256;
     static constexpr index most_pixels = index{1} << 24;
     static constexpr index segment = 2048;        // columns that are reduced together
+    static constexpr index few_columns = 8;       // of a window, that are added to many outputs one after the other
     static constexpr index long_run = 64;         // pixels of a row that are worth a loop of their own
     static constexpr double cost_of_pixel = 1.0;  // nanoseconds, on one core (Zen 5)
 
@@ -214,24 +232,45 @@ private:
             std::min(span.end, begin + band_rows_)};
     }
 
+    /// Outputs of a row whose windows touch each other, and the columns that those cover; what lies between others is
+    /// not read.
+    struct Run {
+        Span outputs, columns;
+    };
+
+    /// Adds the runs of the outputs [first, end).
+    void add_runs(index first, index end) {
+        std::vector<Run>& runs = runs_.emplace_back();
+        for (index output = first; output < end; ++output) {
+            const Span& span = columns_.span(output);
+            if (runs.empty() || span.begin > runs.back().columns.end) {
+                runs.push_back({{output, output}, span});
+            }
+            runs.back().outputs.end = output + 1;
+            runs.back().columns.end = std::max(runs.back().columns.end, span.end);
+        }
+    }
+
     void reduce(const Block& block, State* states, Scratch scratch) const {
         Pixel* line = scratch.take<Pixel>(segment);
         Columns columns(segment, scratch);
         std::fill_n(states, block.columns, State{});
-        for (index first = 0; first < block.columns;) {
-            // Outputs whose windows touch each other; what lies between others is not read.
-            Span run = columns_.span(block.column + first);
-            index last = first + 1;
-            for (; last < block.columns && columns_.span(block.column + last).begin <= run.end; ++last) {
-                run.end = std::max(run.end, columns_.span(block.column + last).end);
-            }
+        for (const auto& [outputs, run] : runs_[static_cast<std::size_t>(block.column / outputs_)]) {
+            const index first = outputs.begin - block.column;
+            const index last = outputs.end - block.column;
             if constexpr (Reduction::has_runs) {
                 if (last == first + 1 && run.size() >= long_run) {
                     for (index begin = run.begin; begin < run.end; begin += segment) {
                         const Span part{begin, std::min(begin + segment, run.end)};
                         states[first].add(reduction_.sum_runs(block.plane, {block.begin, block.end}, part, line));
                     }
-                    first = last;
+                    continue;
+                }
+            }
+            if constexpr (is_plain_sum<State>) {
+                if (!places_.empty() && run.size() <= segment) {
+                    reduce_columns(block, run, line, columns);
+                    add_columns(outputs.begin, last - first, columns.states(), run.begin, states + first);
                     continue;
                 }
             }
@@ -245,7 +284,17 @@ private:
                     }
                 }
             }
-            first = last;
+        }
+    }
+
+    /// Adds the columns of the windows of `count` outputs, which are few, from left to right. `columns` begin with that
+    /// of number `begin`. For many outputs at once: those with fewer columns than others take that of none.
+    void add_columns(index output, index count, const State* columns, index begin, State* states) const {
+        for (index tap = 0; tap < taps_; ++tap) {
+            const index* const places = places_.data() + tap * columns_.outputs() + output;
+            for (index i = 0; i < count; ++i) {
+                states[i].add(columns[std::min(places[i] - begin, segment)]);
+            }
         }
     }
 
@@ -261,6 +310,9 @@ private:
     const PoolAxis& columns_;
     index planes_;
     const Reduction& reduction_;
+    std::vector<std::vector<Run>> runs_;  // of the blocks of a row
+    std::vector<index> places_;           // of the columns of all outputs, first those that are their first ones
+    index taps_ = 0;
     index outputs_;  // of a block
     index across_;
     index widest_ = 0;
