@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "core/check.hpp"
-#include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/sum_tile.hpp"
 #include "kernels/detail/weights.hpp"
+#include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
@@ -57,10 +57,10 @@ public:
           line_blocks_(across_, {1, shape_.columns}, sizeof(Work)),
           line_loader_(line_blocks_.first(), 1, shape_.columns, ColumnLayout::phases, reader(), read_weight(fill),
                        planes.channels),
-          write_(planes.out),
-          in_place_(blocks_.count() == 1 && write_.in_place()),
+          write_(row_writer<FromNumber, Result>(planes.out.element)),
+          in_place_(blocks_.count() == 1 && has_rows_of<Result>(planes.out)),
           sums_pitch_(shape_.columns + row_slack) {
-        require(reader() != nullptr, "correlate: no loop for this element type");
+        require(reader() != nullptr && write_ != nullptr, "correlate: no loop for these element types");
         for (index column = 0; column < blocks_.first().columns.size; ++column) {
             offsets_.push_back(loader_.tap(0, column));
         }
@@ -78,10 +78,7 @@ public:
         const MutableStack& out = planes_.out;
         const TileGrid grid(out.planes(), out.first.rows, out.first.columns, shape_, cost_,
                             planes_.image.interleaved());
-        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
-            correlate(tile, scratch);
-            write_.finish();
-        });
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { correlate(tile, scratch); });
     }
 
 private:
@@ -330,7 +327,7 @@ private:
     TileLoader<Work> loader_;
     WindowBlocks line_blocks_;
     TileLoader<Work> line_loader_;
-    detail::ResultWriter<Result, FromNumber> write_;
+    WriteRun<Result> write_;
     bool in_place_;
     index sums_pitch_;
     std::vector<index> offsets_;  // of a block's taps in a row of the buffer
