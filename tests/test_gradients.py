@@ -202,3 +202,26 @@ def test_gradients_have_the_type_of_grad(one, two):
     grad, weight, x = np.ones((1, 2, 5, 5), one), np.ones((2, 3, 3, 3), two), np.ones((1, 3, 7, 7), two)
     assert ik.conv2d_backward_input(grad, weight, x.shape).dtype == one
     assert ik.conv2d_backward_weight(grad, x, weight.shape).dtype == one
+
+
+@pytest.mark.parametrize("size", [1, 3, (2, 5)])
+def test_one_step_of_a_filter_before_a_global_maximum(size):
+    """The worked exercise: a convolution, its maximum at (r, s), half the squared error, step size 1, a delta filter.
+
+    After one step the filter is delta[m, n] + (y - g(x)) x[r - m, s - n].
+    """
+    rng = np.random.default_rng(32)
+    height, width = np.broadcast_to(size, 2)
+    x = rng.permutation(11 * 13).reshape(1, 1, 11, 13).astype(np.float64)
+    for row, column in np.ndindex(height, width):
+        delta = np.zeros((1, 1, height, width))
+        delta[0, 0, row, column] = 1
+        turned = delta[..., ::-1, ::-1]
+        response = ik.conv2d(x, turned)
+        maximum, argmax = ik.adaptive_max_pool_with_argmax(response, 1)
+        error = maximum - 7.0
+        grad = ik.max_pool_backward(error, argmax, response.shape[-2:])
+        step = ik.conv2d_backward_weight(grad, x, turned.shape)[..., ::-1, ::-1]
+        r, s = np.unravel_index(argmax.item(), response.shape[-2:]) + np.array([height - 1, width - 1])
+        want = [[-error.item() * x[0, 0, r - m, s - n] for n in range(width)] for m in range(height)]
+        np.testing.assert_array_equal(delta - step, delta + want)

@@ -1,0 +1,22 @@
+"""The programs of docs/gallery, in short form."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
+
+
+def test_a_small_network_learns_what_it_learns_in_pytorch(torch, tmp_path, capsys):
+    io = pytest.importorskip("skimage.io")
+    main = runpy.run_path(str(GALLERY / "train_small_cnn.py"))["main"]
+    found = main(["--epochs", "3", "--patches", "1000", "--out", str(tmp_path), "--compare"])
+    assert found["accuracy"] > 0.4  # by chance 0.2
+    assert found["accuracy"] == pytest.approx(found["pytorch_accuracy"], abs=0.02)
+    losses = [float(line.split()[3].rstrip(",")) for line in capsys.readouterr().out.splitlines()[:3]]
+    assert losses == sorted(losses, reverse=True)
+    filters = io.imread(tmp_path / "filters.png")
+    assert filters.shape == (88, 8 * 88)
+    assert filters.min() == 0
+    assert filters.max() == 255
