@@ -81,7 +81,8 @@ private:
     static constexpr index most_columns = std::min<index>(2048, (K == 3 ? 8192 : 2048) / sizeof(Key));
     static constexpr index pitch = round_up(most_columns + K * most_channels + 2 * row_slack, lanes);
     // The last vector of a phase ends in it.
-    static_assert(pitch / (width * step) >= most_columns / (width * step) + K * most_channels / (width * step) + lanes);
+    static constexpr index most_phases = index{width} * step;
+    static_assert(pitch / most_phases >= (most_columns + K * most_channels) / most_phases + lanes);
     static constexpr index sorted_distance = (most_rows + step + reach) * pitch;
 
     TileShape choose_shape(index rows, index across) const {

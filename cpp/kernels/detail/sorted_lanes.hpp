@@ -62,6 +62,7 @@ struct Sorted {
     Sorted() = default;
     IMKERNELS_INLINE explicit Sorted(const Vector& only) : values{only} {}
     IMKERNELS_INLINE Sorted(const Sorted& other) { *this = other; }
+    // NOLINTNEXTLINE(bugprone-unhandled-self-assignment): the same vectors again
     IMKERNELS_INLINE Sorted& operator=(const Sorted& other) {
         repeat<kept.count>([&](auto i) IMKERNELS_INLINE_LAMBDA { values[i] = other.values[i]; });
         return *this;
