@@ -182,7 +182,7 @@ def _peak_of_huge_images(name, workers):
             lambda: first(ik.median_filter(huge("f4"), 3, stride=5000, workers=workers)) == 1,
             lambda: first(ik.median_filter(huge("u1"), 1000, stride=9000, workers=workers)) == 1,
             lambda: first(ik.median_filter(huge("f8", (3000, 3000)), 301, stride=1000, workers=workers)) == 1,
-            lambda: first(ik.median_filter(huge("f8", (9, 500_000)), 7, workers=workers)) == 1,
+            lambda: first(ik.median_filter(huge("f8", (3, 500_000)), 7, workers=workers)) == 1,
         ],
         "rank_filter": [lambda: first(ik.rank_filter(huge("f4"), 3, 3, stride=5000, workers=workers)) == 1],
         "percentile_filter": [

@@ -87,7 +87,7 @@ def test_every_binary_window_of_nine_in_a_wide_image():
 def test_wide_windows_of_3x3(mode, dtype):
     rng = np.random.default_rng(29)
     places = itertools.cycle([{}, {"padding": "valid"}, {"padding": ((0, 3), (5, 0))}, {"origin": (1, -1)}])
-    rules = itertools.cycle([50.0, 0.0, 100.0])
+    extrema = itertools.cycle([0.0, 100.0])
     heights = [1, 2, 3, 64, 67, 130]
     shapes = [(height, width) for height in heights for width in (40, 160, 161, 333)] + [(3, 8193), (2, 20_000)]
     for shape in shapes:
@@ -95,7 +95,7 @@ def test_wide_windows_of_3x3(mode, dtype):
         place = {"mode": mode, "cval": 1, **next(places)}
         if place.get("padding") == "valid" and shape[0] < 3:
             continue  # no output
-        for percentile in (next(rules), next(rules)):
+        for percentile in (50.0, next(extrema)):
             selected = ik.percentile_filter(image, percentile, 3, method="select", **place)
             assert_same_bits(ik.percentile_filter(image, percentile, 3, **place), selected)
             out = np.zeros((2 * selected.shape[0], 2 * selected.shape[1]), dtype)[::-2, ::2]

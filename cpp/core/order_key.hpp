@@ -123,4 +123,14 @@ inline constexpr Key nan_key =
 template <>
 inline constexpr std::uint16_t nan_key<std::uint16_t> = to_key(Half{0x7e00});
 
+/// Whether a key is no NaN's; those of bytes are none.
+template <class Key>
+constexpr bool is_number(Key key) {
+    if constexpr (sizeof(Key) == 1) {
+        return true;
+    } else {
+        return key < nan_key<Key>;
+    }
+}
+
 }  // namespace imkernels

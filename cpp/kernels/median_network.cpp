@@ -25,7 +25,6 @@
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/window_3x3.hpp"
 #include "rows/tile_grid.hpp"
-#include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
 
 namespace imkernels {

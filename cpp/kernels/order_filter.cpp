@@ -158,14 +158,6 @@ private:
         return numbers;
     }
 
-    static bool is_number(Key key) {
-        if constexpr (sizeof(Key) == 1) {
-            return true;
-        } else {
-            return key < nan_key<Key>;
-        }
-    }
-
     void filter_alone(const Tile& tile, bool nan, const Buffers& buffers) const {
         const index step = dense_.output_step();
         Key guess = buffers.block[0];
@@ -178,7 +170,7 @@ private:
             for (index x = 0; x < tile.columns; ++x) {
                 const Key* values = rectangle_ ? buffers.columns + x * step * window_.rows.size
                                                : gather(first + x * step, buffers.gathered);
-                const index numbers = nan ? std::count_if(values, values + values_, is_number) : values_;
+                const index numbers = nan ? std::count_if(values, values + values_, is_number<Key>) : values_;
                 guess = detail::select(values, values_, rank_among(numbers), guess, buffers.kept);
                 buffers.results[x] = guess;
             }

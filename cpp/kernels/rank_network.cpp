@@ -20,7 +20,6 @@
 #include "parallel/plan_cache.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
-#include "rows/tile_loader.hpp"
 
 namespace imkernels {
 
@@ -53,8 +52,7 @@ class RankNetwork {
 public:
     RankNetwork(const ConstStack& image, const MutableStack& out, const Window2D& window, OrderRule rule, NanPolicy nan,
                 const std::byte* fill)
-        : image_(image),
-          out_(out),
+        : planes_{image, out, window, 1},
           window_(window),
           rule_(rule),
           nan_(nan),
@@ -69,7 +67,6 @@ public:
           tiles_(ceil_div(shape_.columns, outputs_.columns)),
           phase_extent_(round_up(tiles_, lanes) + (program_->columns() - 1) / phases_ + 1),
           pitch_(round_up(phases_ * phase_extent_, lanes)),
-          planes_{image, out, window, 1},
           input_(planes_, shape_.columns, phases_, phase_extent_, fill),
           write_(row_writer<FromOrderKey, Key>(out.element)) {
         require(program_->fits(), "rank_network: too many slots to number");
@@ -79,7 +76,9 @@ public:
     }
 
     void run(int workers) const {
-        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
+        const MutableStack& out = planes_.out;
+        const TileGrid grid(out.planes(), out.first.rows, out.first.columns, shape_, cost_,
+                            planes_.image.interleaved());
         grid.for_each(scratch_bytes(), workers, [&](const Tile& tile, Scratch scratch) { filter(tile, scratch); });
     }
 
@@ -206,7 +205,7 @@ private:
         if (nan) {
             mend(first, tile.columns, buffers);
         }
-        const MutablePlane target = out_.plane(tile.plane);
+        const MutablePlane target = planes_.out.plane(tile.plane);
         write_(buffers.line, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
     }
 
@@ -223,8 +222,7 @@ private:
         }
     }
 
-    const ConstStack& image_;
-    const MutableStack& out_;
+    WidePlanes planes_;
     Window2D window_;
     OrderRule rule_;
     NanPolicy nan_;
@@ -237,7 +235,6 @@ private:
     index tiles_;         // of the network in a row
     index phase_extent_;  // pixels of a phase
     index pitch_;
-    WidePlanes planes_;
     detail::PhaseRows<Key> input_;
     WriteRun<Key> write_;
     std::vector<index> offsets_;  // of a tile's columns in a row

@@ -75,30 +75,25 @@ IMKERNELS_INLINE Vector loaded(Vector lanes) {
     return lanes;
 }
 
-namespace detail {
-template <index by, class T, std::size_t... lane>
-IMKERNELS_INLINE Lanes<T> moved_up(Lanes<T> lanes, std::index_sequence<lane...> /*of*/) {
-    constexpr index count = lane_count<T>;
-    return __builtin_shufflevector(Lanes<T>{}, lanes, (index{lane} < by ? 0 : count + index{lane} - by)...);
+/// Lane i of the result is lane place(i) of two vectors, one behind the other.
+template <auto place, class T>
+IMKERNELS_INLINE Lanes<T> ordered(const Lanes<T>& one, const Lanes<T>& other) {
+    return [&]<std::size_t... lane>(std::index_sequence<lane...>) IMKERNELS_INLINE_LAMBDA {
+        return __builtin_shufflevector(one, other, place(index{lane})...);
+    }(std::make_index_sequence<static_cast<std::size_t>(lane_count<T>)>());
 }
-
-template <index first, index count, class T, std::size_t... lane>
-IMKERNELS_INLINE Lanes<T> repeated(Lanes<T> lanes, std::index_sequence<lane...> /*of*/) {
-    return __builtin_shufflevector(lanes, lanes, (first + index{lane} % count)...);
-}
-}  // namespace detail
 
 /// Every lane `by` lanes further up; zeros below.
 template <class T, index by>
 IMKERNELS_INLINE Lanes<T> moved_up(Lanes<T> lanes) {
-    return detail::moved_up<by, T>(lanes, std::make_index_sequence<static_cast<std::size_t>(lane_count<T>)>());
+    constexpr index count = lane_count<T>;
+    return ordered<[](index lane) { return lane < by ? 0 : count + lane - by; }, T>(Lanes<T>{}, lanes);
 }
 
 /// The `count` lanes from `first` on, over and over.
 template <class T, index first, index count>
 IMKERNELS_INLINE Lanes<T> repeated(Lanes<T> lanes) {
-    return detail::repeated<first, count, T>(lanes,
-                                             std::make_index_sequence<static_cast<std::size_t>(lane_count<T>)>());
+    return ordered<[](index lane) { return first + lane % count; }, T>(lanes, lanes);
 }
 
 /// A number in every lane.
@@ -110,12 +105,12 @@ IMKERNELS_INLINE Lanes<T> broadcast(T number) {
 namespace detail {
 /// Step `width` of a transposition: numbers of two rows, exchanged where a square of that width stands off the
 /// diagonal.
-template <index width, class Vector, std::size_t... lane>
-IMKERNELS_INLINE void exchange(Vector& upper, Vector& lower, std::index_sequence<lane...> /*of*/) {
-    constexpr index lanes = sizeof...(lane);
-    const Vector both = upper;
-    upper = __builtin_shufflevector(both, lower, ((lane & width) != 0 ? lanes + lane - width : lane)...);
-    lower = __builtin_shufflevector(both, lower, ((lane & width) != 0 ? lanes + lane : lane + width)...);
+template <index width, class T>
+IMKERNELS_INLINE void exchange(Lanes<T>& upper, Lanes<T>& lower) {
+    constexpr index lanes = lane_count<T>;
+    const Lanes<T> both = upper;
+    upper = ordered<[](index lane) { return (lane & width) != 0 ? lanes + lane - width : lane; }, T>(both, lower);
+    lower = ordered<[](index lane) { return (lane & width) != 0 ? lanes + lane : lane + width; }, T>(both, lower);
 }
 
 template <index width, class T>
@@ -123,7 +118,7 @@ IMKERNELS_INLINE void transpose_from(Lanes<T> (&rows)[lane_count<T>]) {
     if constexpr (width < lane_count<T>) {
         for (index row = 0; row < lane_count<T>; ++row) {
             if ((row & width) == 0) {
-                exchange<width>(rows[row], rows[row + width], std::make_index_sequence<lane_count<T>>{});
+                exchange<width, T>(rows[row], rows[row + width]);
             }
         }
         transpose_from<2 * width, T>(rows);
@@ -144,55 +139,26 @@ inline constexpr bool orders_bytes = false;
 inline constexpr bool orders_bytes = true;
 #endif
 
-namespace detail {
-template <class Place, std::size_t... lane>
-IMKERNELS_INLINE Lanes<std::uint8_t> ordered(Lanes<std::uint8_t> one, Lanes<std::uint8_t> other,
-                                             std::index_sequence<lane...> /*of*/) {
-    return __builtin_shufflevector(one, other, Place::of(index{lane})...);
-}
-}  // namespace detail
-
-/// Lane i of the result is lane Place::of(i) of two vectors, one behind the other.
-template <class Place>
-IMKERNELS_INLINE Lanes<std::uint8_t> ordered_bytes(Lanes<std::uint8_t> one, Lanes<std::uint8_t> other) {
-    return detail::ordered<Place>(one, other, std::make_index_sequence<static_cast<std::size_t>(vector_bytes)>());
-}
-
-namespace detail {
-template <class T, int first, int... i>
-IMKERNELS_INLINE Lanes<T> every_other_lane(Lanes<T> low, Lanes<T> high, std::integer_sequence<int, i...> /*of*/) {
-    return __builtin_shufflevector(low, high, (2 * i + first)...);
-}
-}  // namespace detail
-
 /// Lanes 0, 2, 4, ... of two vectors, one behind the other.
 template <class T>
 IMKERNELS_INLINE Lanes<T> even_lanes(Lanes<T> low, Lanes<T> high) {
-    return detail::every_other_lane<T, 0>(low, high, std::make_integer_sequence<int, lane_count<T>>{});
+    return ordered<[](index lane) { return 2 * lane; }, T>(low, high);
 }
 
 /// Lanes 1, 3, 5, ...
 template <class T>
 IMKERNELS_INLINE Lanes<T> odd_lanes(Lanes<T> low, Lanes<T> high) {
-    return detail::every_other_lane<T, 1>(low, high, std::make_integer_sequence<int, lane_count<T>>{});
+    return ordered<[](index lane) { return 2 * lane + 1; }, T>(low, high);
 }
-
-namespace detail {
-template <class T, int first, int... i>
-IMKERNELS_INLINE Lanes<T> pairs_of(Lanes<T> one, Lanes<T> other, std::integer_sequence<int, i...> /*of*/) {
-    constexpr int count = lane_count<T>;
-    return __builtin_shufflevector(one, other, (first + i / 2 + i % 2 * count)...);
-}
-}  // namespace detail
 
 /// The lanes of two vectors in turn: the first half of that, and the second one.
 template <class T>
 IMKERNELS_INLINE Lanes<T> low_pairs(Lanes<T> one, Lanes<T> other) {
-    return detail::pairs_of<T, 0>(one, other, std::make_integer_sequence<int, lane_count<T>>{});
+    return ordered<[](index lane) { return lane / 2 + lane % 2 * lane_count<T>; }, T>(one, other);
 }
 template <class T>
 IMKERNELS_INLINE Lanes<T> high_pairs(Lanes<T> one, Lanes<T> other) {
-    return detail::pairs_of<T, lane_count<T> / 2>(one, other, std::make_integer_sequence<int, lane_count<T>>{});
+    return ordered<[](index lane) { return (lane_count<T> + lane) / 2 + lane % 2 * lane_count<T>; }, T>(one, other);
 }
 
 inline constexpr index cache_line = 64;

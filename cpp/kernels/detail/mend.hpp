@@ -12,13 +12,11 @@ namespace imkernels::detail {
 /// change places.
 template <class Key>
 void mend_result(Key* window, index pixels, OrderRule rule, NanPolicy nan, Key& result) {
-    if constexpr (sizeof(Key) > 1) {  // keys of bytes are all numbers
-        const index numbers = std::count_if(window, window + pixels, [](Key key) { return key < nan_key<Key>; });
-        if (numbers < pixels) {
-            const index rank = rank_among_nans(rule, pixels, numbers, nan);
-            std::nth_element(window, window + rank, window + pixels);
-            result = window[rank];
-        }
+    const index numbers = std::count_if(window, window + pixels, is_number<Key>);
+    if (numbers < pixels) {
+        const index rank = rank_among_nans(rule, pixels, numbers, nan);
+        std::nth_element(window, window + rank, window + pixels);
+        result = window[rank];
     }
 }
 

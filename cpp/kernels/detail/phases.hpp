@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -11,76 +10,58 @@
 
 namespace imkernels::detail {
 
-/// Calls vector(first) for vectors of elements that make up `count`, of which the last two may overlap, so that none
-/// is left to be taken by itself; for fewer elements than a vector has lanes single(i).
-template <class T, class Vector, class Single>
-IMKERNELS_INLINE void in_vectors(index count, const Vector& vector, const Single& single) {
-    if (count < lane_count<T>) {
-        for (index i = 0; i < count; ++i) {
-            single(i);
-        }
-        return;
-    }
+/// Calls vector(first) for vectors of elements that make up `count`, at least one, of which the last two may overlap,
+/// so that no element is left.
+template <class T, class Vector>
+IMKERNELS_INLINE void in_vectors(index count, const Vector& vector) {
     for (index i = 0; i < count; i += lane_count<T>) {
         vector(std::min(i, count - lane_count<T>));
     }
 }
 
-/// Two phases of `count` elements each.
+/// Two phases of `count` elements each, as many as a vector has lanes or more.
 template <class T>
 void split_two(const T* source, index count, T* even, T* odd) {
-    in_vectors<T>(
-        count,
-        [=](index i) IMKERNELS_INLINE_LAMBDA {
-            const Lanes<T> low = load_lanes(source + 2 * i);
-            const Lanes<T> high = load_lanes(source + 2 * i + lane_count<T>);
-            store_lanes(even + i, even_lanes<T>(low, high));
-            store_lanes(odd + i, odd_lanes<T>(low, high));
-        },
-        [=](index i) IMKERNELS_INLINE_LAMBDA {
-            even[i] = source[2 * i];
-            odd[i] = source[2 * i + 1];
-        });
+    in_vectors<T>(count, [=](index i) IMKERNELS_INLINE_LAMBDA {
+        const Lanes<T> low = load_lanes(source + 2 * i);
+        const Lanes<T> high = load_lanes(source + 2 * i + lane_count<T>);
+        store_lanes(even + i, even_lanes<T>(low, high));
+        store_lanes(odd + i, odd_lanes<T>(low, high));
+    });
 }
 
-template <class T>
-void join_two(const T* even, const T* odd, index count, T* target) {
-    in_vectors<T>(
-        count,
-        [=](index i) IMKERNELS_INLINE_LAMBDA {
-            const Lanes<T> first = load_lanes(even + i);
-            const Lanes<T> second = load_lanes(odd + i);
-            store_lanes(target + 2 * i, low_pairs<T>(first, second));
-            store_lanes(target + 2 * i + lane_count<T>, high_pairs<T>(first, second));
-        },
-        [=](index i) IMKERNELS_INLINE_LAMBDA {
-            target[2 * i] = even[i];
-            target[2 * i + 1] = odd[i];
-        });
-}
-
-/// Four phases, `pitch` elements apart.
+/// Four, `pitch` elements apart.
 template <class T>
 void split_four(const T* source, index count, T* target, index pitch) {
-    in_vectors<T>(
-        count,
-        [=](index i) IMKERNELS_INLINE_LAMBDA {
-            Lanes<T> parts[4];
-            for (index part = 0; part < 4; ++part) {
-                parts[part] = load_lanes(source + 4 * i + part * lane_count<T>);
-            }
-            const Lanes<T> even[2] = {even_lanes<T>(parts[0], parts[1]), even_lanes<T>(parts[2], parts[3])};
-            const Lanes<T> odd[2] = {odd_lanes<T>(parts[0], parts[1]), odd_lanes<T>(parts[2], parts[3])};
-            store_lanes(target + i, even_lanes<T>(even[0], even[1]));
-            store_lanes(target + pitch + i, even_lanes<T>(odd[0], odd[1]));
-            store_lanes(target + 2 * pitch + i, odd_lanes<T>(even[0], even[1]));
-            store_lanes(target + 3 * pitch + i, odd_lanes<T>(odd[0], odd[1]));
-        },
-        [=](index i) IMKERNELS_INLINE_LAMBDA {
-            for (index phase = 0; phase < 4; ++phase) {
-                target[phase * pitch + i] = source[4 * i + phase];
-            }
-        });
+    in_vectors<T>(count, [=](index i) IMKERNELS_INLINE_LAMBDA {
+        Lanes<T> parts[4];
+        for (index part = 0; part < 4; ++part) {
+            parts[part] = load_lanes(source + 4 * i + part * lane_count<T>);
+        }
+        const Lanes<T> even[2] = {even_lanes<T>(parts[0], parts[1]), even_lanes<T>(parts[2], parts[3])};
+        const Lanes<T> odd[2] = {odd_lanes<T>(parts[0], parts[1]), odd_lanes<T>(parts[2], parts[3])};
+        store_lanes(target + i, even_lanes<T>(even[0], even[1]));
+        store_lanes(target + pitch + i, even_lanes<T>(odd[0], odd[1]));
+        store_lanes(target + 2 * pitch + i, odd_lanes<T>(even[0], even[1]));
+        store_lanes(target + 3 * pitch + i, odd_lanes<T>(odd[0], odd[1]));
+    });
+}
+
+/// The inverse of `split_two`, for any count.
+template <class T>
+void join_two(const T* even, const T* odd, index count, T* target) {
+    if (count < lane_count<T>) {
+        for (index i = 0; i < 2 * count; ++i) {
+            target[i] = (i % 2 == 0 ? even : odd)[i / 2];
+        }
+        return;
+    }
+    in_vectors<T>(count, [=](index i) IMKERNELS_INLINE_LAMBDA {
+        const Lanes<T> first = load_lanes(even + i);
+        const Lanes<T> second = load_lanes(odd + i);
+        store_lanes(target + 2 * i, low_pairs<T>(first, second));
+        store_lanes(target + 2 * i + lane_count<T>, high_pairs<T>(first, second));
+    });
 }
 
 /// target[phase * pitch + i] = source[i * phases + phase] for i < count. `spare` is room for 2 * phases *
@@ -90,22 +71,22 @@ template <class T>
 void split_phases(const T* source, int phases, index count, index pitch, T* target, T* spare) {
     if (phases == 1) {
         std::memcpy(target, source, static_cast<std::size_t>(count) * sizeof(T));
+    } else if (phases % 2 != 0 || count < lane_count<T>) {
+        for (int phase = 0; phase < phases; ++phase) {
+            for (index i = 0; i < count; ++i) {
+                target[phase * pitch + i] = source[i * phases + phase];
+            }
+        }
     } else if (phases == 2) {
         split_two(source, count, target, target + pitch);
     } else if (phases == 4) {
         split_four(source, count, target, pitch);
-    } else if (phases % 2 == 0) {
+    } else {
         // Halves of the halves: the even phases, and the odd ones.
         const index half = phases / 2 * count;
         split_two(source, half, spare, spare + half);
         for (int odd = 0; odd < 2; ++odd) {
             split_phases(spare + odd * half, phases / 2, count, 2 * pitch, target + odd * pitch, spare + 2 * half);
-        }
-    } else {
-        for (int phase = 0; phase < phases; ++phase) {
-            for (index i = 0; i < count; ++i) {
-                target[phase * pitch + i] = source[i * phases + phase];
-            }
         }
     }
 }
@@ -128,73 +109,47 @@ void join_phases(const T* source, int phases, index count, index pitch, T* targe
     }
 }
 
-using Bytes = Lanes<std::uint8_t>;
-
 /// Pixels of `size` bytes that a vector is made of, an even number.
 template <index size>
 inline constexpr index pixels_together = vector_bytes / (2 * size) * 2;
 
-/// Where the bytes of a vector of every other pixel come from.
-template <index size>
-struct EveryOther {
-    static constexpr index of(index byte) {
-        return byte < pixels_together<size> * size ? byte / size * 2 * size + byte % size : 0;
-    }
-};
-
-/// Where those of pixels that come from two vectors in turn do.
-template <index size>
-struct InTurn {
-    static constexpr index of(index byte) {
-        const index pixel = byte / size;
-        return byte < pixels_together<size> * size ? pixel % 2 * vector_bytes + pixel / 2 * size + byte % size : 0;
-    }
-};
-
-/// target[i] = source[2 * i] for pixels of `size` bytes and i < count. Reads up to `read_behind<size>` bytes behind
-/// those between, writes up to a vector behind them.
+/// target[i] = source[2 * i] for pixels of `size` bytes and i < count, at least `pixels_together`. Reads up to
+/// `read_behind` bytes behind those between, writes up to a vector behind them.
 template <index size>
 void take_every_other(const std::uint8_t* source, index count, std::uint8_t* target) {
     constexpr index together = pixels_together<size>;
-    if (count < together) {
-        for (index i = 0; i < count; ++i) {
-            std::memcpy(target + i * size, source + 2 * i * size, size);
-        }
-        return;
-    }
+    constexpr auto place = [](index byte) { return byte < together * size ? byte / size * 2 * size + byte % size : 0; };
     for (index i = 0; i < count; i += together) {
         const index pixel = std::min(i, count - together);
         const std::uint8_t* const from = source + 2 * pixel * size;
         store_lanes(target + pixel * size,
-                    ordered_bytes<EveryOther<size>>(load_lanes(from), load_lanes(from + vector_bytes)));
+                    ordered<place, std::uint8_t>(load_lanes(from), load_lanes(from + vector_bytes)));
     }
 }
 
 template <index size>
 inline constexpr index read_behind = 2 * (vector_bytes - pixels_together<size> * size);
 
-/// target[i] = (i % 2 == 0 ? even : odd)[i / 2] for pixels of `size` bytes and i < count. Reads up to a vector behind
-/// them.
+/// target[i] = (i % 2 == 0 ? even : odd)[i / 2] for pixels of `size` bytes and i < count, at least `pixels_together`.
+/// Reads up to a vector behind them.
 template <index size>
 void take_in_turn(const std::uint8_t* even, const std::uint8_t* odd, index count, std::uint8_t* target) {
     constexpr index together = pixels_together<size>;
+    constexpr auto place = [](index byte) {
+        const index pixel = byte / size;
+        return byte < together * size ? pixel % 2 * vector_bytes + pixel / 2 * size + byte % size : 0;
+    };
     const auto pixels = [&](index i) {
         const index from = i / 2 * size;
-        return ordered_bytes<InTurn<size>>(load_lanes(even + from), load_lanes(odd + from));
+        return ordered<place, std::uint8_t>(load_lanes(even + from), load_lanes(odd + from));
     };
-    if (count < together) {
-        for (index i = 0; i < count; ++i) {
-            std::memcpy(target + i * size, (i % 2 == 0 ? even : odd) + i / 2 * size, size);
-        }
-        return;
-    }
     // Even numbers of pixels, the last of which overlap with those before; an odd one is left.
     index i = 0;
     for (; i * size + vector_bytes <= count * size; i += together) {
         store_lanes(target + i * size, pixels(i));
     }
     const index last = (count - together) / 2 * 2;
-    const Bytes rest = pixels(last);
+    const Lanes<std::uint8_t> rest = pixels(last);
     std::memcpy(target + last * size, &rest, together * size);
     if (count % 2 != 0) {
         std::memcpy(target + (count - 1) * size, even + count / 2 * size, size);
@@ -238,31 +193,31 @@ index read_behind_pixels(index channels) {
     return channels == 1 ? 0 : ceil_div(bytes, sizeof(T));
 }
 
-/// Pixels of `channels` elements in turn to two rows: `count` to each. Writes up to a vector behind them.
+/// Pixels of `channels` elements, more than one, in turn to two rows: `count` to each. Writes up to a vector behind
+/// them.
 template <class T>
-void split_pixels(const T* __restrict source, index channels, index count, T* __restrict even, T* __restrict odd) {
-    if (channels == 1) {
-        return split_two(source, count, even, odd);
-    }
+void split_pixels(const T* source, index channels, index count, T* even, T* odd) {
     with_pixel_size(channels * index{sizeof(T)}, [=](auto size) {
         const auto* const from = reinterpret_cast<const std::uint8_t*>(source);
         auto* const to_even = reinterpret_cast<std::uint8_t*>(even);
         auto* const to_odd = reinterpret_cast<std::uint8_t*>(odd);
         if constexpr (ordered_by_vector<decltype(size)>()) {
-            take_every_other<size>(from, count, to_even);
-            take_every_other<size>(from + size, count, to_odd);
-        } else {
-            for (index i = 0; i < count; ++i) {
-                std::memcpy(to_even + i * size, from + 2 * i * size, static_cast<std::size_t>(size));
-                std::memcpy(to_odd + i * size, from + (2 * i + 1) * size, static_cast<std::size_t>(size));
+            if (count >= pixels_together<size>) {
+                take_every_other<size>(from, count, to_even);
+                take_every_other<size>(from + size, count, to_odd);
+                return;
             }
+        }
+        for (index i = 0; i < count; ++i) {
+            std::memcpy(to_even + i * size, from + 2 * i * size, static_cast<std::size_t>(size));
+            std::memcpy(to_odd + i * size, from + (2 * i + 1) * size, static_cast<std::size_t>(size));
         }
     });
 }
 
-/// The inverse: the first `count` pixels, in turn from two rows.
+/// The inverse: the first `count` pixels, of any number of channels, in turn from two rows.
 template <class T>
-void join_pixels(const T* __restrict even, const T* __restrict odd, index channels, index count, T* __restrict target) {
+void join_pixels(const T* even, const T* odd, index channels, index count, T* target) {
     if (channels == 1) {
         join_two(even, odd, count / 2, target);
         if (count % 2 != 0) {
@@ -275,12 +230,13 @@ void join_pixels(const T* __restrict even, const T* __restrict odd, index channe
         const auto* const from_odd = reinterpret_cast<const std::uint8_t*>(odd);
         auto* const to = reinterpret_cast<std::uint8_t*>(target);
         if constexpr (ordered_by_vector<decltype(size)>()) {
-            take_in_turn<size>(from_even, from_odd, count, to);
-        } else {
-            for (index i = 0; i < count; ++i) {
-                std::memcpy(to + i * size, (i % 2 == 0 ? from_even : from_odd) + i / 2 * size,
-                            static_cast<std::size_t>(size));
+            if (count >= pixels_together<size>) {
+                return take_in_turn<size>(from_even, from_odd, count, to);
             }
+        }
+        for (index i = 0; i < count; ++i) {
+            std::memcpy(to + i * size, (i % 2 == 0 ? from_even : from_odd) + i / 2 * size,
+                        static_cast<std::size_t>(size));
         }
     });
 }
