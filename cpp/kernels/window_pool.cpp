@@ -169,14 +169,9 @@ public:
             widest_ = std::max(widest_, columns.span(end - 1).end - columns.span(first).begin);
             add_runs(first, end);
         }
-        if (is_plain_sum<State> && columns.longest() <= few_columns) {
-            taps_ = columns.longest();
-            for (index tap = 0; tap < taps_; ++tap) {
-                for (index column = 0; column < columns.outputs(); ++column) {
-                    const Span& span = columns.span(column);
-                    places_.push_back(tap < span.size() ? span.begin + tap : std::numeric_limits<index>::max());
-                }
-            }
+        for (index column = 0; columns.longest() == 1 && column < columns.outputs(); ++column) {
+            const Span& span = columns.span(column);
+            singles_.push_back(span.size() == 1 ? span.begin : std::numeric_limits<index>::max());
         }
         band_rows_ = std::max<index>(1, most_pixels / std::max<index>(1, widest_));
         bands_ = std::max<index>(1, ceil_div(rows.longest(), band_rows_));
@@ -218,7 +213,6 @@ private:
     static constexpr index most_outputs = 256;
     static constexpr index most_pixels = index{1} << 24;
     static constexpr index segment = 2048;        // columns that are reduced together
-    static constexpr index few_columns = 8;       // of a window, that are added to many outputs one after the other
     static constexpr index long_run = 64;         // pixels of a row that are worth a loop of their own
     static constexpr double cost_of_pixel = 1.0;  // nanoseconds, on one core (Zen 5)
 
@@ -268,9 +262,12 @@ private:
                 }
             }
             if constexpr (is_plain_sum<State>) {
-                if (!places_.empty() && run.size() <= segment) {
+                if (!singles_.empty() && run.size() <= segment) {
                     reduce_columns(block, run, line, columns);
-                    add_columns(outputs.begin, last - first, columns.states(), run.begin, states + first);
+                    for (index i = first; i < last; ++i) {
+                        const index x = singles_[static_cast<std::size_t>(block.column + i)] - run.begin;
+                        states[i].add(columns.states()[std::min(x, segment)]);
+                    }
                     continue;
                 }
             }
@@ -283,17 +280,6 @@ private:
                         states[i].add(columns.state(x - part.begin, x));
                     }
                 }
-            }
-        }
-    }
-
-    /// Adds the columns of the windows of `count` outputs, which are few, from left to right. `columns` begin with that
-    /// of number `begin`. For many outputs at once: those with fewer columns than others take that of none.
-    void add_columns(index output, index count, const State* columns, index begin, State* states) const {
-        for (index tap = 0; tap < taps_; ++tap) {
-            const index* const places = places_.data() + tap * columns_.outputs() + output;
-            for (index i = 0; i < count; ++i) {
-                states[i].add(columns[std::min(places[i] - begin, segment)]);
             }
         }
     }
@@ -311,9 +297,8 @@ private:
     index planes_;
     const Reduction& reduction_;
     std::vector<std::vector<Run>> runs_;  // of the blocks of a row
-    std::vector<index> places_;           // of the columns of all outputs, first those that are their first ones
-    index taps_ = 0;
-    index outputs_;  // of a block
+    std::vector<index> singles_;          // the columns of windows of at most one
+    index outputs_;                       // of a block
     index across_;
     index widest_ = 0;
     index band_rows_ = 1;
