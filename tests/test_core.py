@@ -39,6 +39,8 @@ def right_arguments(function):
     averages = {"window": window(mode=OUTSIDE), "after": (1, 1), "count_padding": True, "divisor": 0, "workers": 1}
     layer = {"window": window(mode=OUTSIDE), "groups": 2, "workers": 1}
     rule = {"rank": None, "percentile": 50.0}
+    correlation = {"image": image_of(), "kernel": image_of("i4", (2, 3, 3)), "out": result_of("i4"), **common}
+    correlation["fill"] = image_of("i4", (1, 1))
     return {
         "order_filter": {
             "image": image_of(),
@@ -61,13 +63,8 @@ def right_arguments(function):
             **common,
         },
         "box_blur": {"image": image_of(), "out": result_of(), "normalize": True, **common},
-        "correlate": {
-            "image": image_of(),
-            "kernel": image_of("i4", (2, 3, 3)),
-            "out": result_of("i4"),
-            **common,
-            "fill": image_of("i4", (1, 1)),
-        },
+        "correlate": correlation,
+        "correlate_fft": correlation,
         "correlate_separable": {
             "image": image_of(),
             "column": image_of("i4", (2, 3, 1)),
@@ -130,6 +127,7 @@ ARRAYS = {
     "sliding_filter": (["image"], ["out"]),
     "box_blur": (["image"], ["out"]),
     "correlate": (["image", "kernel"], ["out"]),
+    "correlate_fft": (["image", "kernel"], ["out"]),
     "correlate_separable": (["image", "column", "row"], ["out"]),
     "max_pool": (["image"], ["values", "argmax"]),
     "max_pool_backward": (["grad", "argmax"], ["out"]),
@@ -152,7 +150,7 @@ ORDER_FILTERS = [
     "histogram_filter",
     "sliding_filter",
 ]
-FILLED = [*ORDER_FILTERS, "box_blur", "correlate", "correlate_separable"]
+FILLED = [*ORDER_FILTERS, "box_blur", "correlate", "correlate_fft", "correlate_separable"]
 AVERAGES = ["avg_pool", "avg_pool_backward"]
 SCATTERS = ["max_pool_backward", "max_unpool"]
 OPTIONAL = {("max_pool", "argmax"), ("adaptive_max_pool", "argmax")}
@@ -179,7 +177,7 @@ def test_the_right_arguments_are_right(function):
 def test_every_compiled_function_is_tested_here():
     callables = {name for name in dir(_core) if callable(getattr(_core, name)) and not name.startswith("_")}
     others = {"Window", "output_extent", "covers", "forked", "available_levels", "load_level"}
-    questions = {"has_median_network", "has_rank_network", "has_histogram", "has_sliding"}
+    questions = {"has_median_network", "has_rank_network", "has_histogram", "has_sliding", "has_fft", "fft_is_faster"}
     assert callables == {*FUNCTIONS, *others, *questions}
 
 
@@ -410,7 +408,7 @@ def test_any_number_of_workers_is_survived(function, workers):
         np.testing.assert_array_equal(arguments[name], serial[name])
 
 
-@pytest.mark.parametrize("function", [*FILLED[:-2], *AVERAGES])
+@pytest.mark.parametrize("function", [*FILLED[:-3], *AVERAGES])
 def test_functions_without_dilation(function):
     assert refused(function, ValueError, window=window(dilation=(2, 1)))
     assert refused(function, ValueError, window=window(dilation=(1, 2)))
@@ -543,6 +541,20 @@ def _bad_extents():
     assert _core.output_extent(10, 1, 2, 3, 4) == 3
     assert _core.output_extent(2, 0, 0, 3, 1) == -1
     assert _core.covers(3, 1, 1, 1, 5, 5)
+
+
+def test_transforms_pay_from_some_size_on():
+    windows = [window((size, size)) for size in range(3, 100, 2)]
+    for item_size in (4, 8):
+        pays = [_core.fft_is_faster(window, 2048, 2048, item_size) for window in windows]
+        assert pays == sorted(pays)
+        assert not pays[0]
+        assert pays[-1]
+    assert not _core.fft_is_faster(windows[-1], 0, 5, 4)
+    strided = window((61, 61), stride=(9, 9))
+    assert not _core.fft_is_faster(strided, 200, 200, 4)
+    assert not _core.fft_is_faster(window((1025, 5)), 9, 9, 4)
+    assert _core.fft_is_faster(windows[-1], 2**62, 2**62, 4)
 
 
 # Nothing there, or too much

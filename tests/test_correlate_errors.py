@@ -82,7 +82,7 @@ def test_pads_without_pixels(shape, mode, text):
 
 @pytest.mark.parametrize("method", ["fast", None, 0])
 def test_method(method):
-    with pytest.raises(ValueError, match=f"method must be 'auto' or 'direct' or 'separable', got {method!r}"):
+    with pytest.raises(ValueError, match=f"method must be 'auto' or 'direct' or 'separable' or 'fft', got {method!r}"):
         ik.correlate(IMAGE, KERNEL, method=method)
 
 

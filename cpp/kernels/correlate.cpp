@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/check.hpp"
+#include "kernels/detail/kernel_bank.hpp"
 #include "kernels/detail/sum_tile.hpp"
 #include "kernels/detail/weights.hpp"
 #include "rows/row_writer.hpp"
@@ -42,9 +43,12 @@ struct Kernel {
 template <class Work, class Result, class Weight>
 class Correlation {
 public:
-    Correlation(const WidePlanes& planes, const Kernel& kernel, const std::byte* fill)
+    Correlation(const WidePlanes& planes, const Kernel& kernel, index kernels, const std::byte* fill)
         : planes_(planes),
           kernel_(kernel),
+          kernels_(kernels),
+          together_(std::min(kernels, detail::KernelBank::most_together)),
+          parts_(ceil_div(kernels, std::max<index>(1, together_))),
           window_(planes.window),
           down_(kernel.across ? Window2D{window_.rows, {}} : window_),
           across_{{1, 1, 1, 0, window_.rows.border}, window_.columns},
@@ -75,9 +79,9 @@ public:
                                   Scratch::bytes<Result>(sums_rows() * sums_pitch_) +
                                   Scratch::bytes<Work>(lines * line_loader_.size()) +
                                   Scratch::bytes<Work>(lines * line_blocks_.first().taps());
-        const MutableStack& out = planes_.out;
-        const TileGrid grid(out.planes(), out.first.rows, out.first.columns, shape_, cost_,
-                            planes_.image.interleaved());
+        const MutablePlane& out = planes_.out.first;
+        const TileGrid grid(planes_.image.planes() * parts_, out.rows, out.columns, shape_, cost_of_kernels(),
+                            kernels_ > 1 ? 1 : planes_.image.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { correlate(tile, scratch); });
     }
 
@@ -128,6 +132,9 @@ private:
         return 0.2 + 0.25 / static_cast<double>(lanes) * static_cast<double>(taps);
     }
 
+    /// The same for those that are taken together.
+    double cost_of_kernels() const { return cost_ * static_cast<double>(together_); }
+
     TileShape choose_shape() const {
         constexpr double most_bytes = 512 * 1024;
         const MutablePlane& out = planes_.out.first;
@@ -138,7 +145,7 @@ private:
             shape = choose_tile_for_blocks(out.rows, out.columns, down_, sizeof(Work), cost_);
         }
         shape.rows = std::clamp<index>(out.rows, 1, shape.rows);
-        while (static_cast<double>(shape.rows * shape.columns) * cost_ > longest_task && shape.rows > 1) {
+        while (static_cast<double>(shape.rows * shape.columns) * cost_of_kernels() > longest_task && shape.rows > 1) {
             shape.rows = (shape.rows + 1) / 2;
         }
         shape.columns = round_up(shape.columns, planes_.channels);
@@ -164,18 +171,24 @@ private:
               line_weights(scratch.take<Work>(owner.kernel_.across ? owner.line_blocks_.first().taps() : 0)) {}
     };
 
-    void correlate(const Tile& tile, Scratch scratch) const {
+    /// Computes a tile for the kernels of a part of a bank, which use one buffer of pixels.
+    void correlate(Tile tile, Scratch scratch) const {
         const Buffers buffers(scratch, *this);
-        for (index i = 0; i < blocks_.count(); ++i) {
-            correlate(tile, buffers, blocks_[i]);
-        }
-        for (index y = 0; blocks_.count() > 1 && y < tile.rows; ++y) {
-            write(tile, y, buffers.sums + y * sums_pitch_);
+        const index image = tile.plane / parts_;
+        const index first = image * kernels_ + tile.plane % parts_ * together_;
+        const index last = std::min(first + together_, (image + 1) * kernels_);
+        for (tile.plane = first; tile.plane < last; ++tile.plane) {
+            for (index i = 0; i < blocks_.count(); ++i) {
+                correlate(tile, buffers, blocks_[i], tile.plane == first || blocks_.count() > 1);
+            }
+            for (index y = 0; blocks_.count() > 1 && y < tile.rows; ++y) {
+                write(tile, y, buffers.sums + y * sums_pitch_);
+            }
         }
     }
 
-    /// Correlates with the taps of a block.
-    void correlate(const Tile& tile, const Buffers& buffers, const WindowBlocks::Block& block) const {
+    /// Correlates with the taps of a block, of pixels that have to be loaded or are there.
+    void correlate(const Tile& tile, const Buffers& buffers, const WindowBlocks::Block& block, bool loads) const {
         copy_weights(kernel_.down.plane(tile.plane), block, buffers.weights);
         const TileLoader<Work> loader =
             loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation);
@@ -185,7 +198,7 @@ private:
         const auto compute = [&](index y, index count) {
             const index last = y + (count - 1) * apart;
             const index end = last * blocks_.first().rows.step() + blocks_.first().rows.reach();
-            for (; loaded < end; ++loaded) {  // when they are needed, so that they are near
+            for (; loads && loaded < end; ++loaded) {  // when they are needed, so that they are near
                 load_row(tile, loader, loaded, buffers);
             }
             sum_rows(tile, buffers, block, y, count, apart);
@@ -217,7 +230,7 @@ private:
 
     /// Brings row `y` of the buffer.
     void load_row(const Tile& tile, const TileLoader<Work>& loader, index y, const Buffers& buffers) const {
-        const ConstPlane source = planes_.image.plane(tile.plane);
+        const ConstPlane source = planes_.image.plane(tile.plane / kernels_);
         const index position = loader.row_position(tile.row, tile.rows, y);
         Work* const row = buffers.pixels + y * loader.pitch();
         if (!kernel_.across) {
@@ -317,6 +330,9 @@ private:
 
     const WidePlanes& planes_;
     const Kernel& kernel_;
+    index kernels_;   // of an image
+    index together_;  // of those
+    index parts_;     // of a bank
     Window2D window_;
     Window2D down_;    // of what the buffer holds
     Window2D across_;  // of one row of the image
@@ -365,9 +381,9 @@ double largest_magnitude(Dtype dtype) {
     });
 }
 
-void run(const WidePlanes& planes, const Kernel& kernel, const std::byte* fill, int workers) {
+void run(const WidePlanes& planes, const Kernel& kernel, index kernels, const std::byte* fill, int workers) {
     const auto with = [&]<class Work, class Result, class Weight> {
-        Correlation<Work, Result, Weight>(planes, kernel, fill).run(workers);
+        Correlation<Work, Result, Weight>(planes, kernel, kernels, fill).run(workers);
     };
     switch (kernel.down.element.dtype) {
         case Dtype::float32: return with.template operator()<float, float, float>();
@@ -399,17 +415,27 @@ void run(const ConstStack& image, Kernel kernel, const MutableStack& out, const 
     const Dtype dtype = kernel.down.element.dtype;
     require(!kernel.down.element.swapped, "correlate: the kernel is in native byte order");
     require(detail::visit_weights(dtype, [](auto) {}), "correlate: the kernel is int32, int64, float32 or float64");
-    const WidePlanes planes =
-        channels_share(kernel) ? wide_planes(image, out, window) : WidePlanes{image, out, window, 1};
+    WidePlanes planes = channels_share(kernel) ? wide_planes(image, out, window) : WidePlanes{image, out, window, 1};
     if (planes.channels > 1) {
         kernel.down.leading.pop_back();
         if (kernel.across) {
             kernel.across->leading.pop_back();
         }
     }
-    run(planes, kernel, fill, workers);
+    if (kernel.across) {  // rows are summed along, with weights of their own
+        return run(planes, kernel, 1, fill, workers);
+    }
+    const detail::KernelBank bank = detail::kernel_bank(planes.image, kernel.down, planes.out);
+    planes.image = bank.image;
+    planes.out = bank.out;
+    run(planes, {bank.kernel, std::nullopt}, bank.kernels, fill, workers);
 }
 }  // namespace
+
+double cost_of_correlation(const Window2D& window, index item_size) {
+    return 0.2 + 0.127 * static_cast<double>(window.taps()) * static_cast<double>(item_size) /
+                     static_cast<double>(vector_bytes);
+}
 
 void correlate(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
                const std::byte* fill, int workers) {

@@ -108,9 +108,9 @@ namespace detail {
 template <index width, class T>
 IMKERNELS_INLINE void exchange(Lanes<T>& upper, Lanes<T>& lower) {
     constexpr index lanes = lane_count<T>;
-    const Lanes<T> both = upper;
-    upper = ordered<[](index lane) { return (lane & width) != 0 ? lanes + lane - width : lane; }, T>(both, lower);
-    lower = ordered<[](index lane) { return (lane & width) != 0 ? lanes + lane : lane + width; }, T>(both, lower);
+    const Lanes<T> above = upper;
+    upper = ordered<[](index lane) { return (lane & width) != 0 ? lanes + lane - width : lane; }, T>(above, lower);
+    lower = ordered<[](index lane) { return (lane & width) != 0 ? lanes + lane : lane + width; }, T>(above, lower);
 }
 
 template <index width, class T>

@@ -51,6 +51,33 @@ method : {"auto", "extremum", "network", "histogram", "sliding", "select"}, defa
     1406.1717 (2014). Selection after Hoare, "Algorithm 65: Find", CACM 4 (1961) and Musser, "Introspective sorting and
     selection algorithms", Software: Practice and Experience 27 (1997), without branches on the data.
 """,
+    "correlation_method": """
+method : {"auto", "direct", "separable", "fft"}, default "auto"
+    How it is computed. Sums of integers are the same by every method, those of floats within the bound below.
+    ``"auto"`` takes the one that is fastest for the kernel, the extents, the dtype and the machine's instruction set.
+
+    ``"direct"``
+        Tap by tap: K * L multiplications per pixel.
+    ``"separable"``
+        First along the rows, then along the columns: K + L multiplications, for kernels of rank 1 (see Notes).
+    ``"fft"``
+        Fourier transforms of tiles, for kernels that reach over at most 1024 pixels: about as long for any of them.
+        Not for sums of 64-bit integers. Tiles that hold NaNs, infinities or windows of pixels so small beside the rest
+        of the tile that the bound might not hold are summed tap by tap.
+""",
+    "correlation_notes": """
+A kernel has rank 1 if the column and the row that cross at its weight of largest magnitude, the column divided by
+that weight, have an outer product within ``3 * eps`` of each weight, as rounded outer products do; if all weights
+are whole numbers, only if it is an outer product of whole numbers.
+
+A float result lies within ``K * L * eps * sum(|kernel| * |image|)`` of the exact one (the separable one unless a sum
+along a row overflows or underflows). Float images and kernels of whole numbers, with sums below 2**24, come out exact
+but by ``"fft"``.
+
+Transforms after Cooley and Tukey, "An algorithm for the machine calculation of complex Fourier series", Mathematics
+of Computation 19 (1965), of overlapping tiles after Stockham, "High-speed convolution and correlation", AFIPS 28
+(1966).
+""",
     "same_dtype": """
 dtype : dtype, optional
     The dtype of the result, the image's by default. Values that a narrower one cannot hold are rounded half to even

@@ -54,7 +54,7 @@ from imkernels.settings import resolve_workers
 _INT32 = np.dtype(np.int32)
 _INT64 = np.dtype(np.int64)
 _SUM_TYPES = {loop[-1] for loop in SUM.types}
-_METHODS = ("auto", "direct", "separable")
+_METHODS = ("auto", "direct", "separable", "fft")
 
 
 class Geometry(NamedTuple):
@@ -101,9 +101,7 @@ def correlate(
     {{padding}}
     {{mode}}
     {{origin}}
-    method : {"auto", "direct", "separable"}, default "auto"
-        How it is computed. ``"direct"`` sums tap by tap. ``"separable"`` takes kernels of rank 1 apart into a column
-        and a row (see Notes), at K + L multiplications per pixel. ``"auto"`` does so where it is faster.
+    {{correlation_method}}
     {{out}}
     {{axes}}
     dtype : dtype, optional
@@ -128,13 +126,9 @@ def correlate(
     {{nan_stays}}
 
     Integers are exact: int32 results are refused where ``sum(abs(kernel))`` times the largest magnitude of the image's
-    dtype can pass 2**31 (``dtype=numpy.int64`` is the way out). A float result lies within ``K * L * eps
-    * sum(|kernel| * |image|)`` of the exact one, and whole numbers below 2**24 come out exact.
+    dtype can pass 2**31 (``dtype=numpy.int64`` is the way out).
 
-    A kernel has rank 1 if the column and the row that cross at its weight of largest magnitude, the column divided by
-    that weight, have an outer product within ``3 * eps`` of each weight, as rounded outer products do; if all weights
-    are whole numbers, only if it is an outer product of whole numbers. Sums of whole numbers are the same by
-    every method, others agree within the bound unless a sum along a row overflows or underflows.
+    {{correlation_notes}}
 
     Examples
     --------
@@ -185,9 +179,7 @@ def convolve(
     {{padding}}
     {{mode}}
     {{origin}}
-    method : {"auto", "direct", "separable"}, default "auto"
-        How it is computed. ``"direct"`` sums tap by tap. ``"separable"`` takes kernels of rank 1 apart into a column
-        and a row (see Notes), at K + L multiplications per pixel. ``"auto"`` does so where it is faster.
+    {{correlation_method}}
     {{out}}
     {{axes}}
     dtype : dtype, optional
@@ -215,10 +207,7 @@ def convolve(
     is that of `numpy.convolve` and of `scipy.signal.convolve` in mode "same", and for even kernels one pixel off
     `scipy.ndimage.convolve`, which turns the anchor round as well.
 
-    A kernel has rank 1 if the column and the row that cross at its weight of largest magnitude, the column divided by
-    that weight, have an outer product within ``3 * eps`` of each weight, as rounded outer products do; if all weights
-    are whole numbers, only if it is an outer product of whole numbers. Sums of whole numbers are the same by
-    every method, others agree within the bound of `correlate` unless a sum along a row overflows or underflows.
+    {{correlation_notes}}
 
     Examples
     --------
@@ -397,27 +386,44 @@ def _correlate(
     threads = resolve_workers(wanted.workers)
     leading = _broadcast(pixels, weights, names="image and kernel")
     weights = converted(weights, working)
-    separate = method == "separable" or (method == "auto" and _separable_is_faster(weights))
-    factors = _rank_one_factors(weights) if separate else None
-    if method == "separable" and factors is None:
-        raise ValueError(
-            "method 'separable' needs a kernel that is the outer product of a column and a row, of whole numbers "
-            f"if the kernel is, got a kernel of shape {weights.shape} that is none"
-        )
-    kernels = [np.broadcast_to(part, leading + part.shape[-2:]) for part in factors or (weights,)]
+    parts, compute_parts = _method(method, window, extents, weights)
+    kernels = [np.broadcast_to(part, leading + part.shape[-2:]) for part in parts]
 
     def compute(target: Array) -> None:
         stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
-        goal = windows_last(target, places)
-        if factors is None:
-            _core.correlate(stack, kernels[0], goal, window, fill, threads)
-        else:
-            _core.correlate_separable(stack, kernels[0], kernels[1], goal, window, fill, threads)
+        compute_parts(stack, *kernels, windows_last(target, places), window, fill, threads)
 
     result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
     shape = result_shape(leading, extents, places)
     inputs = (pixels, weights)
     return deliver(compute, Delivery(shape, loop, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
+
+
+def _method(
+    method: str, window: _core.Window, extents: Pair, weights: Array
+) -> tuple[tuple[Array, ...], Callable[..., None]]:
+    """Return what a method takes in place of kernels of the dtype that is computed in, and its function."""
+    if method == "separable" or (method == "auto" and _separable_is_faster(weights)):
+        factors = _rank_one_factors(weights)
+        if factors is not None:
+            return factors, _core.correlate_separable
+        if method == "separable":
+            raise ValueError(
+                "method 'separable' needs a kernel that is the outer product of a column and a row, of whole numbers "
+                f"if the kernel is, got a kernel of shape {weights.shape} that is none"
+            )
+    if method == "fft":
+        if weights.dtype == _INT64:
+            raise ValueError("method 'fft' computes floats and sums below 2**31, got integers that may be larger")
+        if not _core.has_fft(window):
+            raise ValueError(
+                "method 'fft' needs a kernel that reaches over at most 1024 pixels, dilation included, "
+                f"got a kernel of shape {weights.shape}"
+            )
+        return (weights,), _core.correlate_fft
+    if method == "auto" and weights.dtype != _INT64 and _core.fft_is_faster(window, *extents, weights.itemsize):
+        return (weights,), _core.correlate_fft
+    return (weights,), _core.correlate
 
 
 def _separable_is_faster(weights: Array) -> bool:

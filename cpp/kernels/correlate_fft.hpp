@@ -1,0 +1,21 @@
+// Correlation of images with large kernels by way of Fourier transforms.
+#pragma once
+
+#include "core/array_view.hpp"
+#include "core/window.hpp"
+
+namespace imkernels {
+
+/// Whether `correlate_fft` takes a window: not one that reaches over more than 1024 pixels.
+bool has_fft(const Window2D& window);
+
+/// Whether it takes less time than `correlate` for `rows` x `columns` results of a kernel with `item_size` bytes per
+/// weight.
+bool fft_is_faster(const Window2D& window, index rows, index columns, index item_size);
+
+/// The same as `correlate`, within its bound; exact for integers. The element type of `kernel` is int32, float32 or
+/// float64. Takes 16 bytes per tap of a tile for each worker, and as many for each of at most 64 MiB of kernels.
+void correlate_fft(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
+                   const std::byte* fill, int workers);
+
+}  // namespace imkernels

@@ -1,0 +1,66 @@
+// Several kernels for one image, so that it is read once for all of them.
+#pragma once
+
+#include <vector>
+
+#include "core/array_view.hpp"
+
+namespace imkernels::detail {
+
+/// Images, each with a bank of `kernels` and a result for each of those: kernel and result `i * kernels + k` belong to
+/// image i.
+struct KernelBank {
+    ConstStack image;
+    ConstStack kernel;
+    MutableStack out;
+    index kernels;
+
+    /// Kernels that are taken together, so that one image is work for more than one thread.
+    static constexpr index most_together = 8;
+
+    /// The image with the leading axes of its results.
+    ConstStack image_of_all() const {
+        ConstStack all = image;
+        for (std::size_t axis = image.leading.size(); axis < out.leading.size(); ++axis) {
+            all.leading.push_back({out.leading[axis].extent, 0});
+        }
+        return all;
+    }
+
+    /// Image `number` alone.
+    KernelBank of_image(index number) const {
+        const auto alone = [&](auto stack, index plane) {
+            stack.first = stack.plane(plane);
+            stack.leading.erase(stack.leading.begin(),
+                                stack.leading.begin() + static_cast<std::ptrdiff_t>(image.leading.size()));
+            return stack;
+        };
+        return {alone(image, number), alone(kernel, number * kernels), alone(out, number * kernels), kernels};
+    }
+};
+
+/// Stacks with the same leading axes, ordered such that the axes along which the image does not change come last.
+inline KernelBank kernel_bank(ConstStack image, ConstStack kernel, MutableStack out) {
+    const std::vector<ConstStack::Axis> along = image.leading;
+    index kernels = 1;
+    const auto reorder = [&](auto& stack) {
+        const auto axes = stack.leading;
+        stack.leading.clear();
+        for (const bool shared : {false, true}) {
+            for (std::size_t axis = 0; axis < axes.size(); ++axis) {
+                if ((along[axis].stride == 0) == shared) {
+                    stack.leading.push_back(axes[axis]);
+                }
+            }
+        }
+    };
+    reorder(kernel);
+    reorder(out);
+    for (const auto& axis : along) {
+        kernels *= axis.stride == 0 ? axis.extent : 1;
+    }
+    std::erase_if(image.leading, [](const auto& axis) { return axis.stride == 0; });
+    return {image, kernel, out, kernels};
+}
+
+}  // namespace imkernels::detail
