@@ -193,6 +193,61 @@ def test_sums_of_floats(dtype):
     assert_within(sums, reference(image, (4, 3), normalize=False), 4 * magnitudes)
 
 
+def sums_of_whole_numbers(image, size):
+    """Return the sums of the windows inside of an image, by differences of integers that were added up."""
+    height, width = (size, size) if isinstance(size, int) else size
+    totals = np.pad(image.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    rows = totals[height:] - totals[:-height]
+    return rows[:, width:] - rows[:, :-width]
+
+
+FAR_SIZES = [(241, 600), (256, 257), (257, 256), (300, 301), (1023, 3), (1024, 5), (1025, 2), (3, 4096), (2, 4097)]
+
+
+@pytest.mark.parametrize("size", [(3, 5), (31, 31), *FAR_SIZES])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "u1", "i1", "u2", "i4"])
+def test_windows_of_any_size(dtype, size):
+    image = np.random.default_rng(3).integers(0, 9, (size[0] + 40, size[1] + 90)).astype(dtype)
+    image[20, 30] = 100
+    sums = sums_of_whole_numbers(image, size)
+    found = ik.box_blur(image, size, normalize=False, padding="valid")
+    np.testing.assert_array_equal(found, sums)
+    means = ik.box_blur(image, size, padding="valid")
+    if image.dtype.kind == "f":
+        assert (abs(means - sums / math.prod(size)) <= 2 * np.finfo(dtype).eps * sums / math.prod(size)).all()
+        part = ik.box_blur(image[7:, 13:], size, padding="valid", stride=(5, 1))
+        assert_same_bits(part, means[7::5, 13:])
+    else:
+        assert (abs(means - sums / math.prod(size)) <= 0.5).all()
+
+
+@pytest.mark.parametrize("size", [(3, 3), (31, 20), (101, 101)])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4"])
+def test_largest_and_least_sums(dtype, size):
+    for value in (np.iinfo(dtype).min, np.iinfo(dtype).max):
+        image = np.full((5, 70), value, dtype)
+        for result, working in [(None, "u8" if dtype[0] == "u" else "i8"), ("i4", "i4"), ("u2", "u2")]:
+            found = ik.box_blur(image, size, normalize=False, dtype=result)
+            limits = np.iinfo(working)
+            total = min(max(int(value) * math.prod(size), int(limits.min)), int(limits.max))
+            assert found.dtype == working
+            assert (found == total).all()
+        colour = np.repeat(image[..., None], 3, -1)
+        assert (ik.box_blur(colour, size, normalize=False, axes=(0, 1)) == int(value) * math.prod(size)).all()
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_sums_that_overflow_on_the_way(dtype):
+    large = np.finfo(dtype).max
+    image = np.array([[large, large, -large, 1, 2, 3, large, large, large, 0, np.inf, -np.inf, np.nan, 0, 0]], dtype)
+    found = ik.box_blur(image, (1, 3), normalize=False, padding="valid")
+    with np.errstate(all="ignore"):
+        wide = image.astype(np.longdouble)
+        expected = (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]).astype(dtype)
+    first = 1 if dtype == "f8" else 0  # whose sum of two may be infinite already
+    assert_same_bits(found[:, first:].copy(), expected[:, first:].copy())
+
+
 @pytest.mark.parametrize("result", cases.NUMBERS, ids=str)
 @pytest.mark.parametrize("dtype", ["i1", "u1", "u2", "i4"])
 def test_dtype_of_sums(dtype, result):
@@ -230,7 +285,9 @@ def test_float_means_are_within_4_eps(dtype, size):
         check(image, size, **sparse)
 
 
-@pytest.mark.parametrize("size", [7, 9, 15, 31, 33, 64, 101, (3, 160), (161, 5), (165, 9), (1, 300), (250, 2)])
+@pytest.mark.parametrize(
+    "size", [7, 9, 15, 31, 33, 64, 101, (3, 160), (161, 5), (165, 9), (1, 300), (250, 2), (257, 1)]
+)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_error_of_every_row_of_a_block(dtype, size):
     # Windows that begin at each of the rows of a block, and end so.

@@ -43,12 +43,20 @@ Integer saturate_integer(Work value);
 /// The same for integers of 8 or 16 bits, in steps that as many lanes can take as there are floats in a vector.
 template <class Integer>
 Integer saturate(float value) {
-    constexpr float beyond = 0x1p20F;
     constexpr float whole = 0x1.8p23F;  // a sum with it has no fraction: it rounds half to even
-    const float number = value == value ? value : 0.0F;
-    const float low = number < -beyond ? -beyond : number;
-    const float inside = low > beyond ? beyond : low;
-    return saturate_integer<Integer>(std::bit_cast<std::int32_t>(inside + whole) - std::bit_cast<std::int32_t>(whole));
+    constexpr auto bits_of = [](float number) { return std::bit_cast<std::int32_t>(number); };
+    constexpr std::int32_t beyond = bits_of(0x1p20F);
+    // Bits of floats without a sign are ordered as they are, and compared in fewer steps.
+    const std::int32_t bits = value == value ? bits_of(value) : 0;
+    std::int32_t inside = 0;
+    if constexpr (std::is_signed_v<Integer>) {
+        const std::int32_t size = bits & std::numeric_limits<std::int32_t>::max();
+        inside = (size > beyond ? beyond : size) | (bits & std::numeric_limits<std::int32_t>::min());
+    } else {
+        const std::int32_t low = bits < 0 ? 0 : bits;
+        inside = low > beyond ? beyond : low;
+    }
+    return saturate_integer<Integer>(bits_of(std::bit_cast<float>(inside) + whole) - bits_of(whole));
 }
 
 template <class Integer, class Work>

@@ -339,11 +339,11 @@ void blur_integers(bool to_float, bool normalize, index taps, const Run& run) {
 
 void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
               const std::byte* fill, int workers) {
-    if (normalize && has_integer_box(image, out, window)) {
-        return integer_box(image, out, window, fill, workers);
+    if (has_integer_box(image, out, window)) {
+        return integer_box(image, out, window, normalize, fill, workers);
     }
-    const bool mend = normalize && has_float_box(image, out, window);
-    if (mend && !float_box(image, out, window, fill, workers)) {
+    const bool mend = has_float_box(image, out, window);
+    if (mend && !float_box(image, out, window, normalize, fill, workers)) {
         return;
     }
     visit_dtype(image.element.dtype, [&](auto tag) {

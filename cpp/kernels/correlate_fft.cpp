@@ -43,6 +43,7 @@
 namespace imkernels {
 
 namespace {
+using detail::Cells;
 using detail::Complex;
 using detail::FourierTile;
 using detail::KernelBank;
@@ -190,6 +191,13 @@ private:
     std::vector<double> gains_;
 };
 
+/// What becomes of a block of results.
+enum class Outcome : char {
+    transformed,
+    zero,  // as are all pixels of its windows
+    left,  // to be summed tap by tap
+};
+
 /// `Result` is what sums are rounded to.
 template <class Result>
 class FftCorrelation {
@@ -205,15 +213,17 @@ public:
                   read_fill<AsNumber, double>(bank.kernel.element.dtype, fill)),
           write_(row_writer<FromNumber, Result>(bank.out.element)),
           together_(std::clamp<index>(static_cast<index>(longest_task / plan_.cost), 1,
-                                      std::min(bank.kernels, KernelBank::most_together))) {
+                                      std::min(bank.kernels, KernelBank::most_together))),
+          shares_(has_blocks() ? window.rows.size : 0, window.columns.size, least_share) {
         require(row_reader<AsNumber, double>(bank.image.element) != nullptr && write_ != nullptr,
                 "correlate_fft: no loop for these element types");
-        const bool near = window.rows.dilation == 1 && window.columns.dilation == 1;
-        const index side_by_side = near ? window.columns.size : 0;  // taps
         for (index number = 0; number < spectra_.distinct(); ++number) {
-            shares_.add(spectra_.weights(number), window.rows.size, side_by_side, spectra_.gain(number));
+            shares_.add(spectra_.weights(number), spectra_.gain(number));
         }
-        cell_ = std::is_integral_v<Result> ? 1 : shares_.cell();
+        shares_.choose_cell();
+        side_ = shares_.cell() > 1 ? shares_.cell() : std::max(tile_.rows(), tile_.columns());
+        down_ = ceil_div((plan_.outputs.rows - 1) * window.rows.stride + 1, side_);
+        across_ = ceil_div((plan_.outputs.columns - 1) * window.columns.stride + 1, side_);
     }
 
     void run(int workers) {
@@ -222,29 +232,45 @@ public:
         }
         const index images = bank_.image.planes();
         const index parts = ceil_div(bank_.kernels, together_);
-        std::vector<char> left(static_cast<std::size_t>(images * plan_.tiles()));
-        const index line = plan_.numbers.columns + row_slack;
-        const std::size_t bytes = Scratch::bytes<double>(tile_.size()) + Scratch::bytes<double>(spectrum_size()) +
-                                  Scratch::bytes<double>(tile_.block_size()) + 2 * Scratch::bytes<double>(line) +
-                                  Scratch::bytes<Result>(line);
+        std::vector<Outcome> outcomes(static_cast<std::size_t>(images * plan_.tiles() * down_ * across_));
         const double cost = plan_.cost * (1 + static_cast<double>(together_)) / 2;
-        parallel_for({images * parts * plan_.pairs(), cost, bytes, workers}, [&](index number, Scratch scratch) {
-            const index first = number % parts * together_;
-            const Task task{number / parts / plan_.pairs(), number / parts % plan_.pairs() * 2, first,
-                            std::min(first + together_, bank_.kernels)};
-            compute(task, Buffers(scratch, *this), left.data() + task.image * plan_.tiles());
-        });
+        parallel_for({images * parts * plan_.pairs(), cost, Buffers::bytes(*this), workers},
+                     [&](index number, Scratch scratch) {
+                         const index first = number % parts * together_;
+                         const Task task{number / parts / plan_.pairs(), number / parts % plan_.pairs() * 2, first,
+                                         std::min(first + together_, bank_.kernels)};
+                         compute(task, Buffers(scratch, *this), outcomes.data());
+                     });
         for (index image = 0; image < images; ++image) {
-            sum_directly(image, left.data() + image * plan_.tiles(), workers);
+            for (const Tile& piece : pieces_left(outcomes.data() + image * plan_.tiles() * down_ * across_)) {
+                sum_directly(image, piece, workers);
+            }
         }
     }
 
 private:
+    // Of what even weights would give: below, cells say too little. Transforms of what is rounded to float err so
+    // little that nearly any will do, and large ones are seldom black.
+    static constexpr double least_share = std::is_same_v<Result, double> ? 0.05 : 1e-3;
+
     /// The tiles `tile` and `tile + 1` of an image, and kernels [first, last) of its bank.
     struct Task {
         index image;
         index tile;
         index first, last;
+    };
+
+    /// One of the two tiles that are transformed at once.
+    struct Half {
+        bool exists;
+        Tile tile;  // of outputs
+        Magnitudes pixels;
+        Cells cells;
+        Outcome* outcomes;  // of blocks of outputs
+
+        bool is_transformed(index blocks) const {
+            return exists && std::find(outcomes, outcomes + blocks, Outcome::transformed) != outcomes + blocks;
+        }
     };
 
     /// In a worker's scratch.
@@ -253,18 +279,34 @@ private:
         double* spectrum;
         double* product;
         double* line;
-        double* cells;
+        double* cells[2];
+        Outcome* outcomes;
         Result* results;
+
+        static std::size_t bytes(const FftCorrelation& owner) {
+            return Scratch::bytes<double>(owner.tile_.size()) + Scratch::bytes<double>(owner.spectrum_size()) +
+                   Scratch::bytes<double>(owner.tile_.block_size()) + Scratch::bytes<double>(owner.line_size()) +
+                   2 * Scratch::bytes<double>(owner.cells_size()) +
+                   Scratch::bytes<Outcome>(2 * owner.down_ * owner.across_) + Scratch::bytes<Result>(owner.line_size());
+        }
 
         Buffers(Scratch scratch, const FftCorrelation& owner)
             : tile(scratch.take<double>(owner.tile_.size())),
               spectrum(scratch.take<double>(owner.spectrum_size())),
               product(scratch.take<double>(owner.tile_.block_size())),
-              line(scratch.take<double>(owner.plan_.numbers.columns + row_slack)),
-              cells(scratch.take<double>(owner.plan_.numbers.columns + row_slack)),
-              results(scratch.take<Result>(owner.plan_.numbers.columns + row_slack)) {}
+              line(scratch.take<double>(owner.line_size())),
+              cells{scratch.take<double>(owner.cells_size()), scratch.take<double>(owner.cells_size())},
+              outcomes(scratch.take<Outcome>(2 * owner.down_ * owner.across_)),
+              results(scratch.take<Result>(owner.line_size())) {}
     };
 
+    /// Whether the taps of a block lie side by side.
+    bool has_blocks() const {
+        return !std::is_integral_v<Result> && window_.rows.dilation == 1 && window_.columns.dilation == 1;
+    }
+
+    index line_size() const { return plan_.numbers.columns + row_slack; }
+    index cells_size() const { return Cells::size(tile_.rows(), tile_.columns(), shares_.cell()); }
     /// Of the spectrum of a tile, all is kept for a bank of kernels.
     index spectrum_size() const { return tile_.block_size() * (together_ > 1 ? tile_.blocks() : 1); }
 
@@ -286,43 +328,50 @@ private:
                 std::min(plan_.outputs.columns, out.columns - column)};
     }
 
-    /// Marks the tiles that must not be transformed as `left`.
-    void compute(const Task& task, const Buffers& buffers, char* left) const {
-        Magnitudes pixels[2];
-        bool takes[2] = {true, task.tile + 1 < plan_.tiles()};
-        const auto drop = [&](index part) {
-            clear(part, buffers);
-            pixels[part] = {};
-            if (takes[part] && task.first == 0) {  // those with other kernels find the same
-                left[task.tile + part] = 1;
+    void compute(const Task& task, const Buffers& buffers, Outcome* outcomes) const {
+        const index blocks = down_ * across_;
+        const auto load_half = [&](index part) {
+            const index number = task.tile + part;
+            const bool exists = number < plan_.tiles();
+            Half half{exists,
+                      exists ? tile_of(number) : Tile{},
+                      {},
+                      Cells(buffers.cells[part], tile_.rows(), tile_.columns(), shares_.cell()),
+                      buffers.outcomes + part * blocks};
+            if (exists) {
+                load(task.image, part, buffers, half);
             }
-            takes[part] = false;
+            return half;
         };
+        Half halves[2] = {load_half(0), load_half(1)};
+        Magnitudes both;
+        for (const Half& half : halves) {
+            both = half.pixels.have_squares() ? both + half.pixels : both;
+        }
+        bool any = false;
         for (index part = 0; part < 2; ++part) {
-            if (takes[part]) {
-                pixels[part] = load(task.image, tile_of(task.tile + part), part, buffers);
+            Half& own = halves[part];
+            if (own.exists) {
+                decide(both, own);
+                Outcome* const of_tile = outcomes + (task.image * plan_.tiles() + task.tile + part) * blocks;
+                std::copy_n(own.outcomes, task.first == 0 ? blocks : 0, of_tile);  // the same for other kernels
             }
-            if (!takes[part] || !pixels[part].have_squares()) {
-                drop(part);
+            if (own.is_transformed(blocks)) {
+                any = true;
+            } else {
+                clear(part, buffers);
             }
         }
-        const Magnitudes both = pixels[0] + pixels[1];
-        for (index part = 0; part < 2; ++part) {
-            if (!pixels[part].are_zero() && !is_tame(pixels[part], both)) {
-                drop(part);
-            }
-        }
-        if (!pixels[0].are_zero() || !pixels[1].are_zero()) {
+        if (any) {
             transform(task, buffers);
         }
         for (index kernel = task.first; kernel < task.last; ++kernel) {
-            if (!pixels[0].are_zero() || !pixels[1].are_zero()) {
+            if (any) {
                 restore(task, kernel, buffers);
             }
             for (index part = 0; part < 2; ++part) {
-                if (takes[part]) {
-                    write(task.image * bank_.kernels + kernel, tile_of(task.tile + part), part, pixels[part].are_zero(),
-                          buffers);
+                if (halves[part].exists) {
+                    write(task.image * bank_.kernels + kernel, part, halves[part], buffers);
                 }
             }
         }
@@ -356,11 +405,54 @@ private:
         tile_.restore_columns(buffers.tile);
     }
 
-    /// Of the pixels of one tile, transformed with those of `both`.
-    bool is_tame(const Magnitudes& pixels, const Magnitudes& both) const {
+    // What may be transformed
+
+    /// Decides on the blocks of a tile that is transformed, or not, with the pixels of `both`.
+    void decide(const Magnitudes& both, Half& half) const {
+        const Magnitudes& pixels = half.pixels;
+        const auto set_all = [&](Outcome outcome) { std::fill_n(half.outcomes, down_ * across_, outcome); };
+        if (pixels.are_zero()) {
+            return set_all(Outcome::zero);
+        }
+        if (pixels.have_squares() && is_tame(shares_.least_mean(pixels), both)) {
+            return set_all(Outcome::transformed);
+        }
+        if (!pixels.have_squares() || shares_.cell() == 1) {
+            return set_all(Outcome::left);
+        }
+        const Window2D window = window_of_tile();
+        const index down = window.rows.size / side_;  // cells that are filled
+        const index across = window.columns.size / side_;
+        for (index row = 0; row < down_; ++row) {
+            for (index column = 0; column < across_; ++column) {
+                Outcome& outcome = half.outcomes[row * across_ + column];
+                if (is_tame(shares_.least_mean(half.cells, row, column, down, across), both)) {
+                    outcome = Outcome::transformed;
+                } else {
+                    outcome = is_black(half.cells, row, column) ? Outcome::zero : Outcome::left;
+                }
+            }
+        }
+    }
+
+    /// Whether all windows that begin in a cell are zeros.
+    bool is_black(const Cells& cells, index row, index column) const {
+        const index bottom = std::min(row + ceil_div(window_.rows.size - 1, side_) + 1, cells.down());
+        const index right = std::min(column + ceil_div(window_.columns.size - 1, side_) + 1, cells.across());
+        for (; row < bottom; ++row) {
+            for (index x = column; x < right; ++x) {
+                if (cells(row, x) != 0) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
+    /// Of windows with a mean |w| |x| / sum |w|, transformed with the pixels of `both`.
+    bool is_tame(double mean, const Magnitudes& both) const {
         constexpr double unit = 0x1p-53;
         const double taps = static_cast<double>(window_.taps());
-        const double mean = shares_.least_mean(pixels);
         // By theorem 24.2 of N. J. Higham: Accuracy and stability of numerical algorithms, for all three transforms.
         const double growth = 21 * std::log2(static_cast<double>(tile_.numbers()));
         const double norm = std::sqrt(both.squares);
@@ -377,6 +469,8 @@ private:
         }
     }
 
+    // Pixels and results
+
     /// Zeros, for the real (0) or imaginary parts of a tile.
     void clear(index part, const Buffers& buffers) const {
         std::fill_n(buffers.line, tile_.columns(), 0.0);
@@ -386,60 +480,126 @@ private:
     }
 
     /// Loads a tile as real or imaginary parts.
-    Magnitudes load(index image, const Tile& tile, index part, const Buffers& buffers) const {
+    void load(index image, index part, const Buffers& buffers, Half& half) const {
         const Window2D window = window_of_tile();
         const ConstPlane source = bank_.image.plane(image);
         const index columns = window.columns.size;
-        Magnitudes pixels;
         std::fill(buffers.line + columns, buffers.line + tile_.columns(), 0.0);
         for (index y = 0; y < tile_.rows(); ++y) {
             if (y < window.rows.size) {
-                loader_.load_row(source, loader_.row_position(tile.row, 1, y), tile.column, 1, buffers.line);
-                pixels.add_row(buffers.line, columns, y, cell_, buffers.cells);
+                loader_.load_row(source, loader_.row_position(half.tile.row, 1, y), half.tile.column, 1, buffers.line);
+                half.pixels.add(buffers.line, columns);
             } else if (y == window.rows.size) {
                 std::fill_n(buffers.line, columns, 0.0);
             }
+            if (half.cells.side() > 1) {
+                half.cells.add_row(buffers.line, y);
+            }
             tile_.put_row(buffers.line, y, part, buffers.tile);
         }
-        return pixels;
+        if (half.cells.side() > 1) {
+            half.pixels.least_cell = half.cells.least(window.rows.size / side_, columns / side_);
+        }
     }
 
-    void write(index number, const Tile& tile, index part, bool zeros, const Buffers& buffers) const {
+    /// The first output of block `number` of a tile, of `count` outputs.
+    index first_output(index number, index stride, index count) const {
+        return std::min(ceil_div(number * side_, stride), count);
+    }
+
+    void write(index number, index part, const Half& half, const Buffers& buffers) const {
         const MutablePlane target = bank_.out.plane(number);
-        const index stride = window_.columns.stride;
-        std::fill_n(buffers.line, tile.columns, 0.0);
-        for (index y = 0; y < tile.rows; ++y) {
-            if (!zeros) {
-                tile_.take_row(buffers.tile, y * window_.rows.stride, part, (tile.columns - 1) * stride + 1,
-                               buffers.line);
+        const auto& [plane, top, left, rows, columns] = half.tile;
+        for (index y = 0; y < rows; ++y) {
+            const Outcome* const outcomes = half.outcomes + y * window_.rows.stride / side_ * across_;
+            bring_results(y, part, half.tile, buffers);
+            for (index block = 0, next = 0; block < across_; block = next) {
+                const Outcome outcome = outcomes[block];
+                while (next < across_ && outcomes[next] == outcome) {
+                    ++next;
+                }
+                const index begin = first_output(block, window_.columns.stride, columns);
+                const index end = first_output(next, window_.columns.stride, columns);
+                if (outcome == Outcome::zero) {
+                    std::fill(buffers.results + begin, buffers.results + end, Result{});
+                }
+                if (outcome != Outcome::left) {
+                    write_(buffers.results + begin, end - begin, target.at(top + y, left + begin),
+                           target.column_stride);
+                }
             }
-            for (index x = 0; x < tile.columns; ++x) {
-                buffers.results[x] = to_result<Result>(buffers.line[x * stride]);
-            }
-            write_(buffers.results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
         }
     }
 
-    /// Sums the tiles of an image that are left tap by tap, those side by side at once.
-    void sum_directly(index image, const char* left, int workers) const {
-        for (index number = 0; number < plan_.tiles(); ++number) {
-            if (left[number] == 0) {
-                continue;
-            }
-            const Tile first = tile_of(number);
-            while ((number + 1) % plan_.across != 0 && left[number + 1] != 0) {
-                ++number;
-            }
-            const Tile last = tile_of(number);
-            KernelBank bank = bank_.of_image(image);
-            bank.out.first = {bank.out.first.at(first.row, first.column), first.rows,
-                              last.column + last.columns - first.column, bank.out.first.row_stride,
-                              bank.out.first.column_stride};
-            Window2D window = window_;
-            window.rows.before -= first.row * window.rows.stride;
-            window.columns.before -= first.column * window.columns.stride;
-            correlate(bank.image_of_all(), bank.kernel, bank.out, window, fill_, workers);
+    /// Brings a row of results, of which some columns are asked for.
+    void bring_results(index y, index part, const Tile& tile, const Buffers& buffers) const {
+        const index stride = window_.columns.stride;
+        tile_.take_row(buffers.tile, y * window_.rows.stride, part, (tile.columns - 1) * stride + 1, buffers.line);
+        for (index x = 0; x < tile.columns; ++x) {
+            buffers.results[x] = to_result<Result>(buffers.line[x * stride]);
         }
+    }
+
+    // What is left
+
+    /// The outputs of an image that are left, in rectangles; takes the outcomes of its tiles apart.
+    std::vector<Tile> pieces_left(Outcome* outcomes) const {
+        std::vector<Tile> pieces;
+        for (index number = 0; number < plan_.tiles(); ++number, outcomes += down_ * across_) {
+            for (index block = 0; block < down_ * across_; ++block) {
+                if (outcomes[block] != Outcome::left) {
+                    continue;
+                }
+                const Tile piece = take_piece(outcomes, block, tile_of(number));
+                const bool joins = !pieces.empty() && pieces.back().row == piece.row &&
+                                   pieces.back().rows == piece.rows &&
+                                   pieces.back().column + pieces.back().columns == piece.column;
+                if (joins) {
+                    pieces.back().columns += piece.columns;
+                } else {
+                    pieces.push_back(piece);
+                }
+            }
+        }
+        return pieces;
+    }
+
+    /// The outputs of the blocks that are left on the right of a block, it included, and as many below each other.
+    Tile take_piece(Outcome* outcomes, index block, const Tile& tile) const {
+        const index row = block / across_;
+        const index column = block % across_;
+        const auto is_left = [&](index y, index x) { return outcomes[y * across_ + x] == Outcome::left; };
+        index right = column;
+        while (right < across_ && is_left(row, right)) {
+            ++right;
+        }
+        const auto are_left = [&](index y) {
+            for (index x = column; x < right; ++x) {
+                if (!is_left(y, x)) {
+                    return false;
+                }
+            }
+            return true;
+        };
+        index bottom = row;
+        for (; bottom < down_ && are_left(bottom); ++bottom) {
+            std::fill_n(outcomes + bottom * across_ + column, right - column, Outcome::transformed);
+        }
+        const index top = first_output(row, window_.rows.stride, tile.rows);
+        const index left = first_output(column, window_.columns.stride, tile.columns);
+        return {0, tile.row + top, tile.column + left, first_output(bottom, window_.rows.stride, tile.rows) - top,
+                first_output(right, window_.columns.stride, tile.columns) - left};
+    }
+
+    void sum_directly(index image, const Tile& piece, int workers) const {
+        KernelBank bank = bank_.of_image(image);
+        bank.out.first.data = bank.out.first.at(piece.row, piece.column);
+        bank.out.first.rows = piece.rows;
+        bank.out.first.columns = piece.columns;
+        Window2D window = window_;
+        window.rows.before -= piece.row * window.rows.stride;
+        window.columns.before -= piece.column * window.columns.stride;
+        correlate(bank.image_of_all(), bank.kernel, bank.out, window, fill_, workers);
     }
 
     const KernelBank& bank_;
@@ -451,8 +611,9 @@ private:
     TileLoader<double> loader_;
     WriteRun<Result> write_;
     index together_;  // kernels
-    WeightShares shares_{std::is_same_v<Result, double> ? 0.05 : 0.01};
-    index cell_ = 1;
+    WeightShares shares_;
+    index side_;           // of a block of outputs that share an outcome: a cell, if there are any
+    index down_, across_;  // blocks of a tile
 };
 
 void run(const KernelBank& bank, const Window2D& window, const std::byte* fill, int workers) {

@@ -4,8 +4,8 @@
 // drift, a NaN stays in its windows, and a stride changes no bit.
 //
 // float32 means are within 8 roundings (4 eps) of the exact ones: windows of up to 8 x 8 pixels take three additions
-// down, three along and a division. For larger ones sums down the columns take up to seven additions in float32
-// (`SumPlan::largest`); they are put together, and added up along the row, in double, and rounded once.
+// down, three along and a division. Of larger ones the sums are computed in double and rounded once; sums of columns
+// may be kept in float32 between, and added up to a few in it (`SumPlan::shallow`).
 #include "kernels/float_box.hpp"
 
 #include <algorithm>
@@ -20,17 +20,29 @@
 namespace imkernels {
 
 namespace {
-/// The mean from a sum of the pixels' own type, and from one in double.
+// What becomes of a sum: its mean or itself, from one of the pixels' own type and from one in double.
+
 template <class Pixel>
 struct MeanOf {
     Pixel count;
     Pixel operator()(Pixel sum) const { return sum / count; }
 };
 
+struct SumItself {
+    template <class Pixel>
+    Pixel operator()(Pixel sum) const {
+        return sum;
+    }
+};
+
 /// A reciprocal's error is far below the rounding to float.
 struct RoundedMean {
     double reciprocal;
     float operator()(double sum) const { return static_cast<float>(sum * reciprocal); }
+};
+
+struct RoundedSum {
+    float operator()(double sum) const { return static_cast<float>(sum); }
 };
 
 /// Sums of columns are computed in `Sum` and kept in `Line`, and so are sums of a few of those; windows in `Sum` again.
@@ -71,7 +83,9 @@ private:
         constexpr index kept_bytes = index{512} * 1024;
         const index kept = detail::ColumnSums<Pixel, Sum>::kept_sums(window.rows.size);
         TileShape shape{detail::rows_of_tile(rows, window.rows), std::clamp<index>(columns, 1, 2048)};
-        const index narrowest = 2 * window.columns.reach() / window.columns.step() + 128;
+        // Columns beside a tile are summed for it as well. Those of tall windows take much memory.
+        const index besides = window.rows.size > 256 ? 1 : 2;
+        const index narrowest = besides * window.columns.reach() / window.columns.step() + 128;
         while (shape.columns > narrowest &&
                kept * window.columns.cover(shape.columns) * index{sizeof(Sum)} > kept_bytes) {
             shape.columns = (shape.columns + 1) / 2;
@@ -121,23 +135,28 @@ private:
 
 bool has_float_box(const ConstStack& image, const MutableStack& out, const Window2D& window) {
     return image.element.dtype >= Dtype::float16 && out.element.dtype == image.element.dtype &&
-           std::max(window.rows.size, window.columns.size) <= detail::SumPlan::largest;
+           window.rows.size <= detail::ColumnSums<float, double>::largest &&
+           window.columns.size <= detail::SumPlan::largest;
 }
 
-bool float_box(const ConstStack& image, const MutableStack& out, const Window2D& window, const std::byte* fill,
-               int workers) {
+bool float_box(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
+               const std::byte* fill, int workers) {
     const WidePlanes planes = wide_planes(image, out, window);
     const auto taps = static_cast<double>(window.taps());
+    const auto run = [&]<class Pixel, class Line, class Sum>(auto mean, auto sum) {
+        return normalize ? FloatBox<Pixel, Line, Sum, decltype(mean)>(planes, fill, mean).run(workers)
+                         : FloatBox<Pixel, Line, Sum, decltype(sum)>(planes, fill, sum).run(workers);
+    };
     if (image.element.dtype == Dtype::float64) {
-        return FloatBox<double, double, double, MeanOf<double>>(planes, fill, {taps}).run(workers);
+        return run.template operator()<double, double, double>(MeanOf<double>{taps}, SumItself{});
     }
     if (std::max(window.rows.size, window.columns.size) <= detail::most_terms) {
-        return FloatBox<float, float, float, MeanOf<float>>(planes, fill, {static_cast<float>(taps)}).run(workers);
+        return run.template operator()<float, float, float>(MeanOf<float>{static_cast<float>(taps)}, SumItself{});
     }
     if (window.columns.size <= detail::SumPlan::shallow) {
-        return FloatBox<float, float, double, RoundedMean>(planes, fill, {1 / taps}).run(workers);
+        return run.template operator()<float, float, double>(RoundedMean{1 / taps}, RoundedSum{});
     }
-    return FloatBox<float, double, double, RoundedMean>(planes, fill, {1 / taps}).run(workers);
+    return run.template operator()<float, double, double>(RoundedMean{1 / taps}, RoundedSum{});
 }
 
 }  // namespace imkernels

@@ -6,11 +6,11 @@
 
 namespace imkernels {
 
-/// Whether there is a fast blur for means of this image: floats, to the same type.
+/// Whether there is a fast blur of this image: floats, to the same type.
 bool has_float_box(const ConstStack& image, const MutableStack& out, const Window2D& window);
 
-/// As `box_blur`, means only. True if a result is no finite number; its window may still have a mean.
-bool float_box(const ConstStack& image, const MutableStack& out, const Window2D& window, const std::byte* fill,
-               int workers);
+/// As `box_blur`. True if a result is no finite number; its window may still have a mean or a sum.
+bool float_box(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
+               const std::byte* fill, int workers);
 
 }  // namespace imkernels

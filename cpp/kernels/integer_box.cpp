@@ -93,6 +93,15 @@ struct ReciprocalMean {
     }
 };
 
+/// The sum itself.
+template <class Result>
+struct WideSum {
+    template <class Sum>
+    Result operator()(Sum sum) const {
+        return static_cast<Result>(sum);
+    }
+};
+
 template <class Pixel, class Column>
 void replace_row(const Pixel* __restrict enters, const Pixel* __restrict leaves, index count,
                  Column* __restrict columns) {
@@ -142,10 +151,10 @@ void add_up_channels(Sum* sums, index count, index channels) {
     add_up<most>(sums, count);
 }
 
-template <class Sum, class Finish, class Pixel>
-void finish_row(const Sum* __restrict sums, index count, Finish finish, Pixel* __restrict results) {
+template <class Sum, class Finish, class Result>
+void finish_row(const Sum* __restrict sums, index count, Finish finish, Result* __restrict results) {
     using Signed = std::make_signed_t<Sum>;
-    using Number = std::conditional_t<std::is_signed_v<Pixel> || sizeof(Pixel) < sizeof(Sum), Signed, Sum>;
+    using Number = std::conditional_t<std::is_signed_v<Result> || sizeof(Result) < sizeof(Sum), Signed, Sum>;
     for (index x = 0; x < count; ++x) {
         results[x] = finish(static_cast<Number>(sums[x]));
     }
@@ -169,7 +178,8 @@ double largest_sum(index taps) {
     return static_cast<double>(taps) * std::ldexp(1.0, std::numeric_limits<Pixel>::digits);
 }
 
-template <class Pixel>
+/// `Result` is that of the pixels for means, and of 64 bits for sums.
+template <class Pixel, class Result>
 class IntegerBox {
 public:
     IntegerBox(const WidePlanes& planes, const std::byte* fill)
@@ -180,16 +190,15 @@ public:
           shape_(choose_shape(out_.first.rows, out_.first.columns, window_, channels_)),
           rows_(planes, shape_.columns, fill),
           interleaved_(planes.image.interleaved()),
-          short_(std::is_same_v<Pixel, std::uint8_t> && window_.columns.size <= SumPlan::largest &&
-                 ShortMean<false>::is_exact(taps_)),
+          short_(has_short_means && window_.columns.size <= SumPlan::largest && ShortMean<false>::is_exact(taps_)),
           along_(short_ ? window_.columns.size : 1, window_.columns.dilation),
           write_(out_) {}
 
     void run(int workers) const {
         const index pitch = rows_.pitch();
-        const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) + 3 * Scratch::bytes<Pixel>(pitch) +
-                                  Scratch::bytes<Column>(pitch) + Scratch::bytes<Column>(along_.room(pitch)) +
-                                  Scratch::bytes<Sum>(pitch);
+        const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) + 2 * Scratch::bytes<Pixel>(pitch) +
+                                  Scratch::bytes<Result>(pitch) + Scratch::bytes<Column>(pitch) +
+                                  Scratch::bytes<Column>(along_.room(pitch)) + Scratch::bytes<Sum>(pitch);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, 0.1 * sizeof(Pixel),
                             interleaved_);
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
@@ -202,6 +211,7 @@ private:
     using SumPlan = detail::SumPlan;
     using Column = ColumnOf<Pixel>;
     using Sum = SumOf<Pixel>;
+    static constexpr bool has_short_means = std::is_same_v<Result, std::uint8_t>;
 
     static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
         const index wide = std::max<index>(4096, 4 * window.columns.reach());
@@ -214,7 +224,7 @@ private:
         const detail::TileColumns columns = rows_.columns(tile, scratch);
         auto* const enters = scratch.take<Pixel>(pitch);
         auto* const leaves = scratch.take<Pixel>(pitch);
-        auto* const buffer = scratch.take<Pixel>(pitch);
+        auto* const buffer = scratch.take<Result>(pitch);
         auto* const sums = scratch.take<Column>(pitch);
         auto* const room = scratch.take<Column>(along_.room(pitch));
         auto* const line = scratch.take<Sum>(pitch);
@@ -241,8 +251,8 @@ private:
             rows_.complete(columns, sums);
             const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
-            Pixel* const results = in_place ? reinterpret_cast<Pixel*>(to) : buffer;
-            means(sums, covered, room, line, results);
+            Result* const results = in_place ? reinterpret_cast<Result*>(to) : buffer;
+            finish(sums, covered, room, line, results);
             if (!in_place) {
                 rows_.pick(results, tile.columns);
                 write_(results, tile.columns, to, target.column_stride);
@@ -250,12 +260,12 @@ private:
         }
     }
 
-    /// The means of all windows in a row of sums of columns.
-    void means(const Column* sums, index covered, Column* room, Sum* line, Pixel* results) const {
+    /// The means, or the sums, of all windows in a row of sums of columns.
+    void finish(const Column* sums, index covered, Column* room, Sum* line, Result* results) const {
         const index reach = window_.columns.reach();
         const index count = covered - reach + 1;
         const bool even = taps_ % 2 == 0;
-        if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
+        if constexpr (has_short_means) {
             if (short_) {
                 return even ? along_(sums, count, room, rows_.pitch(), ShortMean<true>(taps_), results)
                             : along_(sums, count, room, rows_.pitch(), ShortMean<false>(taps_), results);
@@ -264,7 +274,9 @@ private:
         differences(sums, covered, window_.columns.size * channels_, line);
         add_up_channels<most_running_channels<Pixel>>(line, covered, channels_);
         const Sum* const first = line + reach - 1;
-        if constexpr (sizeof(Pixel) <= 2) {
+        if constexpr (!std::is_same_v<Result, Pixel>) {
+            return finish_row(first, count, WideSum<Result>{}, results);
+        } else if constexpr (sizeof(Pixel) <= 2) {
             if (ReciprocalMean<float, Pixel, false>::is_exact(largest_sum<Pixel>(taps_))) {
                 return even ? finish_row(first, count, ReciprocalMean<float, Pixel, true>(taps_), results)
                             : finish_row(first, count, ReciprocalMean<float, Pixel, false>(taps_), results);
@@ -283,7 +295,7 @@ private:
     index interleaved_;
     bool short_;  // sums fit 16 bits
     detail::SumAlong<Column> along_;
-    detail::ResultWriter<Pixel, FromNumber> write_;
+    detail::ResultWriter<Result, FromNumber> write_;
 };
 
 }  // namespace
@@ -304,8 +316,8 @@ bool has_integer_box(const ConstStack& image, const MutableStack& out, const Win
     });
 }
 
-void integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window, const std::byte* fill,
-                 int workers) {
+void integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
+                 const std::byte* fill, int workers) {
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
         if constexpr (std::is_integral_v<Pixel> && sizeof(Pixel) < 8) {
@@ -313,7 +325,12 @@ void integer_box(const ConstStack& image, const MutableStack& out, const Window2
             if (planes.channels > most_running_channels<Pixel>) {
                 planes = {image, out, window, 1};
             }
-            IntegerBox<Pixel>(planes, fill).run(workers);
+            using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
+            if (normalize) {
+                IntegerBox<Pixel, Pixel>(planes, fill).run(workers);
+            } else {
+                IntegerBox<Pixel, Wide>(planes, fill).run(workers);
+            }
         }
     });
 }

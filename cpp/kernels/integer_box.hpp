@@ -6,11 +6,11 @@
 
 namespace imkernels {
 
-/// Whether there is a fast blur for means of this image: integers, where sums and quotients fit vectors.
+/// Whether there is a fast blur of this image: integers, where sums and quotients fit vectors.
 bool has_integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window);
 
-/// As `box_blur`, means only.
-void integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window, const std::byte* fill,
-                 int workers);
+/// As `box_blur`.
+void integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
+                 const std::byte* fill, int workers);
 
 }  // namespace imkernels

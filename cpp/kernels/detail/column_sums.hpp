@@ -20,6 +20,9 @@ namespace imkernels::detail {
 template <class Pixel, class Sum>
 class ColumnSums {
 public:
+    /// Windows of more rows are no longer summed while what is kept of them is near.
+    static constexpr index largest = 1024;
+
     /// Windows of `size` rows, and rows of at most `pitch` columns.
     ColumnSums(index size, index pitch) : size_(size), pitch_(pitch) {}
 
@@ -216,7 +219,7 @@ private:
     index size_;
     index pitch_;
     Pixel* pixels_ = nullptr;
-    std::array<Level, 4> levels_{};
+    std::array<Level, 5> levels_{};
     int top_ = 0;
     std::array<const Pixel*, kept_newest> newest_{};
     std::array<const Pixel*, block> oldest_{};

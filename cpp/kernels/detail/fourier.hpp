@@ -154,7 +154,7 @@ private:
     template <int R, bool forward, bool turns_numbers>
     __attribute__((noinline)) void run(index length, const double* turns, double* numbers) const {
         const index apart = length / R;
-        const auto place = [&](auto k) { return index{k} * apart * Complex::extent; };
+        const auto place = [&](index k) { return k * apart * Complex::extent; };
         for (index j = 0; j < apart; ++j, turns += 2 * (R - 1)) {
             for (index base = j; base < size_; base += length) {
                 double* const places = numbers + base * Complex::extent;

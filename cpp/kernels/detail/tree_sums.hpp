@@ -75,7 +75,7 @@ struct SumLevel {
 
 class SumPlan {
 public:
-    static constexpr index largest = 240;
+    static constexpr index largest = 4096;
     /// Up to this window no level is more than six additions deep.
     static constexpr index shallow = 160;
     static constexpr std::size_t most_levels = 8;
@@ -85,7 +85,7 @@ public:
         levels_[0] = {1, 1, size, 0};
         for (index spent = 0; size + spent > most_terms;) {
             SumLevel& below = levels_[static_cast<std::size_t>(top_)];
-            const index base = cheapest(size, spent).base;
+            const index base = size > few ? most_terms : cheapest(size, spent).base;
             below.count = size % base;
             spent += below.count;
             size /= base;
@@ -99,6 +99,8 @@ public:
     const SumLevel& operator[](int level) const { return levels_[static_cast<std::size_t>(level)]; }
 
 private:
+    static constexpr index few = 256;  // that all ways are tried for
+
     struct Choice {
         double cost;
         index base;
