@@ -63,8 +63,7 @@ public:
     bool run(int workers) const {
         const index pitch = rows_.pitch();
         const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) +
-                                  detail::ColumnSums<Pixel, Sum>::bytes(window_.rows.size, pitch) +
-                                  Scratch::bytes<Pixel>(pitch) + Scratch::bytes<Line>(pitch) +
+                                  ColumnSums::bytes(window_.rows.size, pitch) + Scratch::bytes<Pixel>(pitch) +
                                   Scratch::bytes<Line>(along_.room(pitch));
         const double cost = 0.2 * sizeof(Pixel);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost, interleaved_);
@@ -79,9 +78,11 @@ public:
     }
 
 private:
+    using ColumnSums = detail::ColumnSums<Pixel, Sum, Line>;
+
     static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
         constexpr index kept_bytes = index{512} * 1024;
-        const index kept = detail::ColumnSums<Pixel, Sum>::kept_sums(window.rows.size);
+        const index kept = ColumnSums::kept_sums(window.rows.size);
         TileShape shape{detail::rows_of_tile(rows, window.rows), std::clamp<index>(columns, 1, 2048)};
         // Columns beside a tile are summed for it as well. Those of tall windows take much memory.
         const index besides = window.rows.size > 256 ? 1 : 2;
@@ -97,17 +98,16 @@ private:
     bool blur(const Tile& tile, Scratch scratch) const {
         const index pitch = rows_.pitch();
         const detail::TileColumns columns = rows_.columns(tile, scratch);
-        detail::ColumnSums<Pixel, Sum> column_sums(window_.rows.size, pitch);
+        ColumnSums column_sums(window_.rows.size, pitch);
         column_sums.take(scratch);
         auto* const buffer = scratch.take<Pixel>(pitch);
-        auto* const sums = scratch.take<Line>(pitch);
         auto* const room = scratch.take<Line>(along_.room(pitch));
         const index count = window_.columns.cover(tile.columns) - window_.columns.reach() + 1;
         const bool in_place = write_.in_place() && rows_.output_step() == 1;
         const auto row = [&](index y, Pixel* to) { return rows_.row(tile, columns, y, to); };
         bool finite = true;
         for (index y = 0; y < tile.rows; ++y) {
-            column_sums(row, (tile.row + y) * window_.rows.stride, columns.inside, sums + columns.before);
+            Line* const sums = column_sums(row, (tile.row + y) * window_.rows.stride, columns.before, columns.inside);
             rows_.complete(columns, sums);
             const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
@@ -135,7 +135,7 @@ private:
 
 bool has_float_box(const ConstStack& image, const MutableStack& out, const Window2D& window) {
     return image.element.dtype >= Dtype::float16 && out.element.dtype == image.element.dtype &&
-           window.rows.size <= detail::ColumnSums<float, double>::largest &&
+           window.rows.size <= detail::ColumnSums<float, double, double>::largest &&
            window.columns.size <= detail::SumPlan::largest;
 }
 

@@ -1,23 +1,23 @@
 // Sums of columns of floats, of one window after the other, without a subtraction.
 //
-// Few rows are added up as they are. A window of more consists of up to three rows, whole blocks of four rows, and up
-// to three rows again. The sum of a block is computed once, and so is the sum of the blocks between, for all windows
-// that begin in one block: it is a window of blocks, made up in the same way. So the cost of a row hardly depends on
-// the size. Blocks begin at fixed rows, so that sums do not depend on tiles. They are about 2 log2(size) additions
-// deep.
+// Few rows are added up as they are. Four windows of more rows that begin in one block of four rows have most rows in
+// common: they consist of the rest of that block, whole blocks, and a few rows more. The sum of a block is computed
+// once, and so is the sum of the blocks that the four have in common: it is a window of blocks, made up in the same
+// way. So the cost of a row hardly depends on the size. Blocks begin at fixed rows, so that sums do not depend on
+// tiles. They are about 2 log2(size) additions deep.
 #pragma once
 
 #include <algorithm>
 #include <array>
-#include <type_traits>
 
 #include "core/scratch.hpp"
 #include "kernels/detail/tree_sums.hpp"
+#include "simd/lanes.hpp"
 
 namespace imkernels::detail {
 
-/// `Pixel`s are added up in `Sum`.
-template <class Pixel, class Sum>
+/// `Pixel`s are added up in `Sum`, to `Result`s.
+template <class Pixel, class Sum, class Result>
 class ColumnSums {
 public:
     /// Windows of more rows are no longer summed while what is kept of them is near.
@@ -27,7 +27,8 @@ public:
     ColumnSums(index size, index pitch) : size_(size), pitch_(pitch) {}
 
     static std::size_t bytes(index size, index pitch) {
-        return Scratch::bytes<Sum>(kept_sums(size) * pitch) + Scratch::bytes<Pixel>(kept_pixels * pitch);
+        return Scratch::bytes<Sum>(kept_sums(size) * pitch) + Scratch::bytes<Pixel>(kept_pixels * pitch) +
+               Scratch::bytes<Result>(block * pitch);
     }
 
     /// Rows of sums that are kept.
@@ -44,6 +45,7 @@ public:
     void take(Scratch& scratch) {
         Sum* rows = scratch.take<Sum>(kept_sums(size_) * pitch_);
         pixels_ = scratch.take<Pixel>(kept_pixels * pitch_);
+        results_ = scratch.take<Result>(block * pitch_);
         index span = 1;
         for (index window = size_; window > most_terms; window = between(window)) {
             span *= block;
@@ -53,37 +55,26 @@ public:
         }
     }
 
-    /// Sums of the window that begins with row `first`, behind that of the one before. `row(y, buffer)` gives the
-    /// pixels of row `y`, `buffer` is room for them.
-    template <class Row, class Result>
-    void operator()(const Row& row, index first, index length, Result* sums) {
-        const auto finish = [](Sum sum) { return static_cast<Result>(sum); };
-        Terms<Pixel> pixels;
+    /// Sums of the window that begins with row `first`, behind that of the one before: `length` of them, behind room
+    /// for `before` others. They stay until the next call. `row(y, buffer)` gives the pixels of row `y`, `buffer` is
+    /// room for them.
+    template <class Row>
+    Result* operator()(const Row& row, index first, index before, index length) {
         if (top_ == 0) {
             take_up(row, first, first + size_, length);
+            Terms<Pixel> pixels;
             for (index y = first; y < first + size_; ++y) {
                 pixels.add(newest(y));
             }
-            return add_terms<Sum>(pixels.rows.data(), pixels.count, length, finish, sums);
+            const auto finish = [](Sum sum) { return static_cast<Result>(sum); };
+            add_terms<Sum>(pixels.rows.data(), pixels.count, length, finish, results_ + before);
+            return results_;
         }
-        const index begin = ceil_div(first, block);
-        const index end = (first + size_) / block;
-        take_up(row, begin * block, first + size_, length);
-        Terms<Sum> blocks;
-        blocks.add(window_of_blocks(0, begin, length));
-        if (end - begin > levels_[0].window) {
-            blocks.add(levels_[0].row(end - 1, pitch_));
+        if (group_ != first / block) {
+            group_ = first / block;
+            add_group(row, before, length);
         }
-        if (first % block != 0) {
-            take_up_again(row, first);
-        }
-        for (index y = first; y < begin * block; ++y) {
-            pixels.add(oldest_[static_cast<std::size_t>(y % block)]);
-        }
-        for (index y = end * block; y < first + size_; ++y) {
-            pixels.add(newest(y));
-        }
-        add_both(blocks, pixels, length, finish, sums);
+        return results_ + first % block * pitch_;
     }
 
 private:
@@ -169,6 +160,79 @@ private:
         }
     }
 
+    /// Computes the sums of the windows that begin in block `group_`.
+    template <class Row>
+    void add_group(const Row& row, index before, index length) {
+        const index begin = group_ * block;
+        const index end = begin + size_ / block * block;  // of the blocks that they have in common
+        const index rest = size_ % block;
+        take_up(row, begin, end + rest + block - 1, length);
+        take_up_again(row, begin + 1);
+        Group group{window_of_blocks(0, group_ + 1, length),
+                    levels_[0].row(group_, pitch_),
+                    levels_[0].row(end / block, pitch_),
+                    {oldest_[1], oldest_[2], oldest_[3]},
+                    {},
+                    {}};
+        for (index i = 0; i < rest + block - 1; ++i) {
+            group.behind[i] = newest(end + i);
+        }
+        for (index i = 0; i < block; ++i) {
+            group.results[i] = results_ + i * pitch_ + before;
+        }
+        switch (rest) {
+            case 0: return add_group<0>(group, length);
+            case 1: return add_group<1>(group, length);
+            case 2: return add_group<2>(group, length);
+            default: return add_group<3>(group, length);
+        }
+    }
+
+    /// What four windows consist of.
+    struct Group {
+        const Sum* common;
+        const Sum* first;  // block, of the first window
+        const Sum* last;   // block, of those that have four rows or more behind the common ones
+        const Pixel* in_front[block - 1];
+        const Pixel* behind[2 * (block - 1)];
+        Result* results[block];
+    };
+
+    /// The first window has `rest` rows behind the common ones, each other one more.
+    template <int rest>
+    static __attribute__((noinline)) void add_group(const Group& group, index length) {
+        const Group own = group;  // a copy that no store can change
+#pragma GCC ivdep
+        for (index x = 0; x < length; ++x) {
+            const auto behind = [&]<int count>(Sum sum) IMKERNELS_INLINE_LAMBDA {
+                const auto pixel = [&](int i) IMKERNELS_INLINE_LAMBDA { return static_cast<Sum>(own.behind[i][x]); };
+                if constexpr (count == 0) {
+                    return sum;
+                } else if constexpr (count < block) {
+                    Sum rows = pixel(0);
+                    for (int i = 1; i < count; ++i) {
+                        rows += pixel(i);
+                    }
+                    return sum + rows;
+                } else {
+                    Sum rows = own.last[x];
+                    for (int i = block; i < count; ++i) {
+                        rows += pixel(i);
+                    }
+                    return sum + rows;
+                }
+            };
+            const Sum common = own.common[x];
+            const Sum one = static_cast<Sum>(own.in_front[2][x]);
+            const Sum two = static_cast<Sum>(own.in_front[1][x]) + one;
+            const Sum three = static_cast<Sum>(own.in_front[0][x]) + two;
+            own.results[0][x] = static_cast<Result>(behind.template operator()<rest>(own.first[x] + common));
+            own.results[1][x] = static_cast<Result>(behind.template operator()<rest + 1>(three + common));
+            own.results[2][x] = static_cast<Result>(behind.template operator()<rest + 2>(two + common));
+            own.results[3][x] = static_cast<Result>(behind.template operator()<rest + 3>(one + common));
+        }
+    }
+
     /// The sum of the window of a level's blocks that begins with number `first`.
     // NOLINTNEXTLINE(misc-no-recursion): levels are few.
     const Sum* window_of_blocks(int level, index first, index length) {
@@ -199,26 +263,11 @@ private:
         return here.sums;
     }
 
-    template <class Finish, class Result>
-    static void add_both(const Terms<Sum>& blocks, const Terms<Pixel>& pixels, index length, Finish finish,
-                         Result* sums) {
-        if constexpr (std::is_same_v<Pixel, Sum>) {
-            Terms<Sum> terms = blocks;
-            for (index i = 0; i < pixels.count; ++i) {
-                terms.add(pixels.rows[static_cast<std::size_t>(i)]);
-            }
-            add_terms<Sum>(terms.rows.data(), terms.count, length, finish, sums);
-        } else if (blocks.count == 1) {
-            add_terms_to<Sum, 2 * (block - 1)>(pixels.rows.data(), pixels.count, length, finish, sums, blocks.rows[0]);
-        } else {
-            add_terms_to<Sum, 2 * (block - 1)>(pixels.rows.data(), pixels.count, length, finish, sums, blocks.rows[0],
-                                               blocks.rows[1]);
-        }
-    }
-
     index size_;
     index pitch_;
     Pixel* pixels_ = nullptr;
+    Result* results_ = nullptr;  // of a group
+    index group_ = -1;           // the block that its windows begin in
     std::array<Level, 5> levels_{};
     int top_ = 0;
     std::array<const Pixel*, kept_newest> newest_{};

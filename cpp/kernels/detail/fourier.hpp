@@ -155,7 +155,7 @@ private:
     __attribute__((noinline)) void run(index length, const double* turns, double* numbers) const {
         const index apart = length / R;
         const auto place = [&](index k) { return k * apart * Complex::extent; };
-        for (index j = 0; j < apart; ++j, turns += 2 * (R - 1)) {
+        for (index j = 0; j < apart; ++j, turns += index{2} * (R - 1)) {
             for (index base = j; base < size_; base += length) {
                 double* const places = numbers + base * Complex::extent;
                 Complex own[R];
