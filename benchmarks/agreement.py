@@ -28,7 +28,9 @@ def expected(case: Case, inputs: Arrays) -> Arrays:
                 return (plane(image, case.size),)
             return (np.stack([plane(channel, case.size) for channel in np.moveaxis(image, -1, 0)], axis=-1),)
         case "correlate", (image, kernel):
-            return (reference.correlate(image, kernel),)
+            return (reference.correlate(image, kernel)[:: case.stride, :: case.stride],)
+        case "correlate_separable", (image, column, row):
+            return (reference.correlate(image, np.outer(column.astype(np.float64), row)),)
         case "max_pool", (image,):
             return reference.max_pool_with_argmax(image, case.size, case.stride, case.padding)[:1]
         case "max_pool_with_argmax", (image,):
@@ -80,9 +82,10 @@ def _allowed(case: Case, inputs: Arrays, want: Array, mean_error: int) -> Any:
     match case.function:
         case "box_blur":  # two passes of K additions; the images have no negative values
             return 2 * case.size * epsilon * want if epsilon else mean_error
-        case "correlate":  # K*K additions
-            image, kernel = inputs
-            return case.size**2 * epsilon * float(np.abs(image).max() * np.abs(kernel).sum())
+        case "correlate" | "correlate_separable":  # K*K additions; of integers one more or less
+            image, *kernel = inputs
+            weights = np.prod([np.abs(part).sum() for part in kernel])
+            return case.size**2 * epsilon * float(np.abs(image).max() * weights) if epsilon else 1
         case "avg_pool" | "avg_pool_backward":  # K*K additions; gradients are at most 8
             return case.size**2 * epsilon * max(8.0, float(np.abs(want).max()))
         case "adaptive_avg_pool":  # as many additions as a window has pixels, none of them negative
@@ -92,7 +95,7 @@ def _allowed(case: Case, inputs: Arrays, want: Array, mean_error: int) -> Any:
 
 
 def _interior(array: Array, case: Case) -> Array:
-    halo = case.size // 2
+    halo = -(-(case.size // 2) // case.stride)
     cut = [slice(None)] * array.ndim
     for axis in case.axes:
         cut[axis] = slice(halo, array.shape[axis] - halo)

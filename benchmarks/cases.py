@@ -53,7 +53,7 @@ class Case:
 
     function: str  # of imkernels
     size: int  # K, the side of the square window or kernel
-    dtype: str  # of the image; the kernel of a correlation and the gradient of a pooling have the same
+    dtype: str  # of the image, its result and the gradient of a pooling; the kernel of a correlation is float32
     shape: tuple[int, ...] = PLANE  # of the image; in a backward pass, of the image that was pooled
     image: str = "photograph"  # with sensor noise; or noise, constant, activations (rectified noise), whole numbers
     interleaved: bool = False  # (H, W, C); otherwise (..., H, W)
@@ -110,8 +110,13 @@ def _cases() -> Iterator[Case]:
     yield Case("box_blur", 5, "uint8", COLOUR, interleaved=True, label="-colour")
     yield Case("box_blur", 3, "uint8", SMALL, label="-small")
 
-    for size in (3, 5, 7, 11, 15, 31):
-        yield Case("correlate", size, "float32")
+    for dtype in ("float32", "uint8"):
+        for size in (3, 5, 7, 11, 15, 31, 101):
+            yield Case("correlate", size, dtype)
+        for size in (3, 7, 15, 31):
+            yield Case("correlate_separable", size, dtype)
+    for size in (3, 5, 7):
+        yield Case("correlate", size, "float32", stride=2, label="s2")
 
     for function in ("max_pool", "max_pool_with_argmax", "max_pool_backward", "avg_pool", "avg_pool_backward"):
         for size, stride, padding in ((2, 2, 0), (3, 2, 1), (3, 1, 1)):
@@ -138,8 +143,10 @@ def inputs(case: Case) -> tuple[Array, ...]:
     image = _image(case)
     match case.function:
         case "correlate":
-            weights = np.random.default_rng(case.size).normal(size=(case.size, case.size))
-            return image, (weights / np.abs(weights).sum()).astype(case.dtype)
+            return image, _weights((case.size, case.size), case.size, positive=case.dtype == "uint8")
+        case "correlate_separable":
+            column, row = (_weights((case.size,), seed, positive=True) for seed in (1, 2))
+            return image, column, row
         case "avg_pool_backward":
             shape = reference.avg_pool(image, case.size, case.stride, case.padding).shape
             return (np.random.default_rng(case.size).integers(-8, 9, shape).astype(case.dtype),)
@@ -154,6 +161,12 @@ def inputs(case: Case) -> tuple[Array, ...]:
             return _gradient(case), image
         case _:
             return (image,)
+
+
+def _weights(shape: tuple[int, ...], seed: int, *, positive: bool) -> Array:
+    weights = np.random.default_rng(seed).normal(size=shape)
+    weights = np.abs(weights) if positive else weights
+    return (weights / np.abs(weights).sum()).astype(np.float32)
 
 
 def _whole_numbers(shape: tuple[int, ...], dtype: str) -> Array:

@@ -48,7 +48,8 @@ def correlate(image: Array, kernel: Array) -> Array:
         reduce(np.add, (weight * windows[..., row, column] for (row, column), weight in np.ndenumerate(kernel)))
         for windows in _bands_of_windows(image.astype(np.float64), len(kernel))
     ]
-    return np.concatenate(bands).astype(image.dtype)
+    sums = np.concatenate(bands)
+    return (np.rint(sums).clip(0, 255) if image.dtype == np.uint8 else sums).astype(image.dtype)
 
 
 def max_pool_with_argmax(image: Array, size: int, stride: int, padding: int) -> tuple[Array, Array]:

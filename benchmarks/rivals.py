@@ -127,7 +127,14 @@ class Ours(Side):
         return Call(partial(self.imkernels.box_blur, image, size=case.size, out=out, **_axes(case)))
 
     def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
-        return Call(partial(self.imkernels.correlate, image, kernel, out=np.empty_like(image)))
+        return self._correlation(case, self.imkernels.correlate, image, kernel, stride=case.stride)
+
+    def correlate_separable(self, case: Case, image: Array, column: Array, row: Array) -> Call:
+        return self._correlation(case, self.imkernels.correlate_separable, image, column, row)
+
+    def _correlation(self, case: Case, function: Any, image: Array, *kernel: Array, stride: int = 1) -> Call:
+        out = np.empty_like(image[::stride, ::stride], order="C")
+        return Call(partial(function, image, *kernel, stride=stride, dtype=case.dtype, out=out))
 
     def max_pool(self, case: Case, image: Array) -> Call:
         out = np.empty_like(self.imkernels.max_pool(image, **_window(case)))
@@ -199,7 +206,15 @@ class OpenCV(Side):
 
     def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
         out = np.empty_like(image)
-        return Call(partial(self.cv2.filter2D, image, -1, kernel, dst=out, borderType=self.cv2.BORDER_REFLECT))
+        run = partial(self.cv2.filter2D, image, -1, kernel, dst=out, borderType=self.cv2.BORDER_REFLECT)
+        if case.stride == 1:
+            return Call(run)
+        return Call(lambda: np.ascontiguousarray(run()[:: case.stride, :: case.stride]))
+
+    def correlate_separable(self, case: Case, image: Array, column: Array, row: Array) -> Call:
+        out = np.empty_like(image)
+        border = self.cv2.BORDER_REFLECT
+        return Call(partial(self.cv2.sepFilter2D, image, -1, row, column, dst=out, borderType=border))
 
 
 class PyTorch(Side):
@@ -238,9 +253,11 @@ class PyTorch(Side):
 
         return Call(run, border="constant")
 
-    def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
+    def correlate(self, case: Case, image: Array, kernel: Array) -> Call | None:
+        if case.dtype != "float32":
+            return None
         tensor, weight = (self.torch.from_numpy(array)[None, None] for array in (image, kernel))
-        run = partial(self.torch.nn.functional.conv2d, tensor, weight, padding=case.size // 2)
+        run = partial(self.torch.nn.functional.conv2d, tensor, weight, stride=case.stride, padding=case.size // 2)
         return Call(lambda: run()[0, 0], border="constant")
 
     def max_pool(self, case: Case, image: Array) -> Call:
@@ -322,7 +339,9 @@ class SciPy(Side):
         out = np.empty_like(image)
         return Call(partial(self.ndimage.uniform_filter, image, size=case.size, output=out, **_axes(case)))
 
-    def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
+    def correlate(self, case: Case, image: Array, kernel: Array) -> Call | None:
+        if case.dtype != "float32" or case.stride > 1:  # integers are truncated, and negative ones wrap
+            return None
         if case.size >= 7:
             return Call(partial(self.signal.fftconvolve, image, kernel[::-1, ::-1], mode="same"), border="constant")
         return Call(partial(self.ndimage.correlate, image, kernel, output=np.empty_like(image)))
@@ -358,7 +377,9 @@ class SimpleITK(Side):
     def box_blur(self, case: Case, image: Array) -> Call | None:
         return self._windowed(self.itk.BoxMeanImageFilter(), case, image)
 
-    def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
+    def correlate(self, case: Case, image: Array, kernel: Array) -> Call | None:
+        if case.dtype != "float32" or case.stride > 1:
+            return None
         convolution = self.itk.ConvolutionImageFilter() if case.size < 7 else self.itk.FFTConvolutionImageFilter()
         flipped = np.ascontiguousarray(kernel[::-1, ::-1])
         images = self.itk.GetImageFromArray(image), self.itk.GetImageFromArray(flipped)

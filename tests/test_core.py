@@ -3,12 +3,16 @@
 What a person reads is tested where the public functions are. Here C++ has to protect memory by itself.
 """
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from imkernels import _core
 
 from tests.processes import run_alone
 
+ROOT = Path(__file__).parents[1]
 LARGEST = 2**31 - 1
 SENTINEL = 77
 
@@ -555,6 +559,17 @@ def test_transforms_pay_from_some_size_on():
     assert not _core.fft_is_faster(strided, 200, 200, 4)
     assert not _core.fft_is_faster(window((1025, 5)), 9, 9, 4)
     assert _core.fft_is_faster(windows[-1], 2**62, 2**62, 4)
+
+
+def test_the_documented_sizes_are_those_from_which_on_transforms_are_taken():
+    page = (ROOT / "docs" / "linear_filters.md").read_text()
+    documented = re.search(rf"^\| {_core.level} ((?:\| \d+ )+)\|$", page, re.MULTILINE)[1]
+    found = []
+    for item_size in (4, 8):
+        for extent in (512, 2048):
+            sizes = range(3, 60, 2)
+            found.append(next(k for k in sizes if _core.fft_is_faster(window((k, k)), extent, extent, item_size)))
+    assert [int(size) for size in re.findall(r"\d+", documented)] == found
 
 
 # Nothing there, or too much
