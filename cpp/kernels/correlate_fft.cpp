@@ -655,11 +655,12 @@ bool has_fft(const Window2D& window) {
 
 bool fft_is_faster(const Window2D& window, index rows, index columns, index item_size) {
     constexpr double clearly = 1.1;
+    constexpr index least_taps = 49;  // fewer are never worth a look at the plans
     constexpr index most = index{1} << 31;
     rows = std::min(rows, most);
     columns = std::min(columns, most);
     const double outputs = static_cast<double>(rows) * static_cast<double>(columns);
-    return has_fft(window) && rows > 0 && columns > 0 &&
+    return window.taps() >= least_taps && has_fft(window) && rows > 0 && columns > 0 &&
            clearly * choose_plan(window, rows, columns).total() < outputs * cost_of_correlation(window, item_size);
 }
 

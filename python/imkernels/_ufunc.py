@@ -1,7 +1,8 @@
 """The ufunc-like object that every public function is, and its table of loops."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
@@ -106,7 +107,8 @@ class KernelFunction(Generic[P, R]):
         return tuple(np.dtype(character) for character in found.replace("->", ""))
 
 
-def first_loop(types: Sequence[str], inputs: Dtypes) -> str | None:
+@lru_cache(maxsize=1024)
+def first_loop(types: tuple[str, ...], inputs: Dtypes) -> str | None:
     """Return the first of the loops `types` whose inputs the dtypes `inputs` reach by safe casts."""
     for loop in types:
         operands = loop.split("->")[0]

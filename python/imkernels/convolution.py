@@ -320,14 +320,13 @@ def separable(
     fill = converted(fill_element(geometry.cval, pixels.dtype), working)
     leading = _broadcast(pixels, down[..., None], across[..., None], names="image, column and row")
     columns, rows = (
-        np.broadcast_to(converted(factor, working), leading + factor.shape[-2:])
-        for factor in (down[..., :, None], across[..., None, :])
+        _spread(converted(factor, working), leading) for factor in (down[..., :, None], across[..., None, :])
     )
     threads = resolve_workers(wanted.workers)
 
     def compute(target: Array) -> None:
-        stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
-        _core.correlate_separable(stack, columns, rows, windows_last(target, places), window, fill, threads)
+        goal = windows_last(target, places)
+        _core.correlate_separable(_spread(pixels, leading), columns, rows, goal, window, fill, threads)
 
     result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
     shape = result_shape(leading, extents, places)
@@ -348,11 +347,18 @@ def _kernel(kernel: ArrayLike, name: str, count: int) -> Array:
 
 def _broadcast(*arrays: Array, names: str) -> tuple[int, ...]:
     """Return what the leading axes of arrays broadcast to."""
+    if all(array.ndim == 2 for array in arrays):
+        return ()
     try:
         return np.broadcast_shapes(*(array.shape[:-2] for array in arrays))
     except ValueError:
         shapes = " and ".join(str(array.shape) for array in arrays)
         raise ValueError(f"{names} must broadcast over their leading axes, got shapes {shapes}") from None
+
+
+def _spread(planes: Array, leading: tuple[int, ...]) -> Array:
+    """Return planes with these leading axes."""
+    return planes if planes.shape[:-2] == leading else np.broadcast_to(planes, leading + planes.shape[-2:])
 
 
 def _window(pixels: Array, size: Pair, geometry: Geometry, name: str) -> tuple[_core.Window, Pair]:
@@ -387,11 +393,10 @@ def _correlate(
     leading = _broadcast(pixels, weights, names="image and kernel")
     weights = converted(weights, working)
     parts, compute_parts = _method(method, window, extents, weights)
-    kernels = [np.broadcast_to(part, leading + part.shape[-2:]) for part in parts]
+    kernels = [_spread(part, leading) for part in parts]
 
     def compute(target: Array) -> None:
-        stack = np.broadcast_to(pixels, leading + pixels.shape[-2:])
-        compute_parts(stack, *kernels, windows_last(target, places), window, fill, threads)
+        compute_parts(_spread(pixels, leading), *kernels, windows_last(target, places), window, fill, threads)
 
     result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
     shape = result_shape(leading, extents, places)
