@@ -127,6 +127,36 @@ def test_loops_of_their_own_agree_with_shifted_sums(dtypes, stride, size):
         np.testing.assert_array_equal(found, sums[:: steps[0], :: steps[1]])
 
 
+@pytest.mark.parametrize("size", [3, 5, 7, (1, 3), (3, 1), (2, 2), (4, 6), (7, 2), (1, 1)])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_images_read_where_they_lie_give_the_bits_of_copies(dtype, size):
+    # Long rows of an image are read in place where they lie side by side, and of another layout by way of a buffer.
+    rng = np.random.default_rng(9)
+    kernel = rng.standard_normal((size, size) if isinstance(size, int) else size).astype(dtype)
+    for height, width, keywords in [
+        (5, 256, {}),
+        (12, 261, {"mode": "wrap"}),
+        (40, 300, {"mode": "constant", "cval": 2}),
+        (150, 2500, {}),
+        (21, 400, {"padding": "valid"}),
+        (30, 290, {"padding": ((0, 9), (20, 3))}),
+        (30, 290, {"dilation": (1, 3)}),
+        (30, 290, {"dilation": (3, 1)}),
+        (60, 700, {"stride": (1, 2)}),
+        (60, 700, {"stride": (3, 1)}),
+    ]:
+        image = rng.standard_normal((2, height, width)).astype(dtype)
+        swapped = image.astype(image.dtype.newbyteorder())
+        expected = ik.correlate(swapped, kernel, method="direct", **keywords).astype(dtype)
+        assert_same_bits(ik.correlate(image, kernel, method="direct", **keywords), expected)
+        upside_down = image[:, ::-1].copy()[:, ::-1]
+        rows = np.zeros((2, 2 * expected.shape[1], expected.shape[2] + 3), dtype)
+        out = ik.correlate(upside_down, kernel, method="direct", out=rows[:, ::2, 1:-2], **keywords)
+        assert_same_bits(out.copy(), expected)
+        assert not rows[:, 1::2].any()
+        assert not rows[:, :, [0, -2, -1]].any()
+
+
 @pytest.mark.parametrize("kernel", [np.full((3, 3), 14, "i1"), np.full((3, 3), 15, "i1"), np.full((9, 9), 127, "i1")])
 def test_sums_on_both_sides_of_16_bits(kernel):
     for pixel, dtype in ((255, "u1"), (-128, "i1")):

@@ -63,6 +63,9 @@ public:
                        planes.channels),
           write_(row_writer<FromNumber, Result>(planes.out.element)),
           in_place_(blocks_.count() == 1 && has_rows_of<Result>(planes.out)),
+          reads_in_place_(in_place_ && !kernel.across && has_rows_of<Work>(planes.image) && window_.rows.stride == 1 &&
+                          window_.rows.size <= largest_square && window_.rows.dilation == 1 &&
+                          window_.columns.stride == 1),
           sums_pitch_(shape_.columns + row_slack) {
         require(reader() != nullptr && write_ != nullptr, "correlate: no loop for these element types");
         for (index column = 0; column < blocks_.first().columns.size; ++column) {
@@ -98,6 +101,7 @@ private:
     static constexpr bool has_squares = std::is_same_v<Work, float>;
     static constexpr index largest_square = 7;
     static constexpr index most_columns = 2048;  // of a tile
+    static constexpr index least_inner = 256;    // columns that are worth edges of their own
     static constexpr index square_pitch = most_columns + largest_square * most_channels + row_slack + 32;
 
     ReadRun<Work> reader() const { return row_reader<AsNumber, Work>(planes_.image.element); }
@@ -177,6 +181,67 @@ private:
         const index image = tile.plane / parts_;
         const index first = image * kernels_ + tile.plane % parts_ * together_;
         const index last = std::min(first + together_, (image + 1) * kernels_);
+        const Tile inner = reads_in_place_ ? inner_part(tile) : Tile{};
+        if (inner.rows > 0) {
+            return correlate_around(tile, inner, first, last, buffers);
+        }
+        correlate(tile, first, last, buffers);
+    }
+
+    /// The part of a tile whose windows lie within the image; without rows if it is not worth its edges.
+    Tile inner_part(const Tile& tile) const {
+        const ConstPlane& image = planes_.image.first;
+        const auto rows = window_.rows.inside(tile.row, tile.rows, image.rows);
+        const auto columns = window_.columns.inside(tile.column, tile.columns, image.columns);
+        const bool large = rows.end - rows.begin >= together && columns.end - columns.begin >= least_inner;
+        return large ? Tile{tile.plane, tile.row + rows.begin, tile.column + columns.begin, rows.end - rows.begin,
+                            columns.end - columns.begin}
+                     : Tile{};
+    }
+
+    /// Computes the inner part of a tile from the image itself, and its edges from a buffer.
+    void correlate_around(const Tile& tile, const Tile& inner, index first, index last, const Buffers& buffers) const {
+        const index above = inner.row - tile.row;
+        const index left = inner.column - tile.column;
+        const index bottom = inner.row + inner.rows;
+        const index right = inner.column + inner.columns;
+        const Tile edges[] = {
+            {0, tile.row, tile.column, above, tile.columns},
+            {0, bottom, tile.column, tile.rows - above - inner.rows, tile.columns},
+            {0, inner.row, tile.column, inner.rows, left},
+            {0, inner.row, right, inner.rows, tile.columns - left - inner.columns},
+        };
+        for (const Tile& edge : edges) {
+            if (edge.rows > 0 && edge.columns > 0) {
+                correlate(edge, first, last, buffers);
+            }
+        }
+        Tile own = inner;
+        for (own.plane = first; own.plane < last; ++own.plane) {
+            copy_weights(kernel_.down.plane(own.plane), blocks_[0], buffers.weights);
+            correlate_inside(own, buffers.weights);
+        }
+    }
+
+    void correlate_inside(const Tile& tile, const Work* weights) const {
+        const ConstPlane source = planes_.image.plane(tile.plane / kernels_);
+        const MutablePlane target = planes_.out.plane(tile.plane);
+        const index pitch = source.row_stride / index{sizeof(Work)};
+        const index at_once = rows_at_once(blocks_[0]);
+        const index column = window_.columns.position(tile.column);
+        for (index y = 0; y < tile.rows;) {
+            const index count = y + at_once <= tile.rows ? at_once : 1;
+            const auto* first = reinterpret_cast<const Work*>(source.at(window_.rows.position(tile.row + y), column));
+            const detail::ResultRows<Result> results{reinterpret_cast<Result*>(target.at(tile.row + y, tile.column)),
+                                                     target.row_stride / index{sizeof(Result)}, true, false};
+            const detail::Taps taps{window_.rows.size, window_.columns.size, pitch, offsets_.data()};
+            sum_windows(first, taps, weights, count, tile.columns, results);
+            y += count;
+        }
+    }
+
+    /// Computes a tile for kernels [first, last) by way of a buffer.
+    void correlate(Tile tile, index first, index last, const Buffers& buffers) const {
         for (tile.plane = first; tile.plane < last; ++tile.plane) {
             for (index i = 0; i < blocks_.count(); ++i) {
                 correlate(tile, buffers, blocks_[i], tile.plane == first || blocks_.count() > 1);
@@ -225,7 +290,7 @@ private:
         if (window_.rows.stride > 1 || block.rows == 1) {
             return 1;
         }
-        return block.rows < together ? 2 : together;
+        return std::min<index>(block.rows, together);
     }
 
     /// Brings row `y` of the buffer.
@@ -262,28 +327,31 @@ private:
             results.pitch = apart * target.row_stride / index{sizeof(Result)};
             results.exact = true;
         }
-        sum_windows(buffers.pixels + y * loader_.output_pitch(), block, buffers.weights, count, tile.columns, results);
+        const detail::Taps taps{block.rows, block.columns, window_.rows.dilation * loader_.pitch(), offsets_.data()};
+        sum_windows(buffers.pixels + y * loader_.output_pitch(), taps, buffers.weights, count, tile.columns, results);
         for (index row = 0; row < count && !adds && !in_place; ++row) {
             write(tile, y + row * apart, buffers.sums + row * sums_pitch_);
         }
     }
 
-    void sum_windows(const Work* first, const WindowBlocks::Block& block, const Work* weights, index rows,
-                     index columns, const detail::ResultRows<Result>& results) const {
-        const detail::Taps taps{block.rows, block.columns, window_.rows.dilation * loader_.pitch(), offsets_.data()};
+    void sum_windows(const Work* first, const detail::Taps& taps, const Work* weights, index rows, index columns,
+                     const detail::ResultRows<Result>& results) const {
         if (rows == 1) {
             return sum_taps<1, vectors_of_row>(first, taps, weights, columns, results);
         }
         if constexpr (has_squares) {
             switch (square_) {
-                case 3: return sum_square<3>(first, weights, columns, results);
-                case 5: return sum_square<5>(first, weights, columns, results);
-                case largest_square: return sum_square<largest_square>(first, weights, columns, results);
+                case 3: return sum_square<3>(first, taps, weights, columns, results);
+                case 5: return sum_square<5>(first, taps, weights, columns, results);
+                case largest_square: return sum_square<largest_square>(first, taps, weights, columns, results);
                 default: break;
             }
         }
         if (rows == 2) {
             return sum_taps<2, vectors_of_row>(first, taps, weights, columns, results);
+        }
+        if (rows == 3) {
+            return sum_taps<3, vectors_of_row>(first, taps, weights, columns, results);
         }
         sum_taps<together, vectors>(first, taps, weights, columns, results);
     }
@@ -298,9 +366,11 @@ private:
     }
 
     template <int K>
-    void sum_square(const Work* first, const Work* weights, index columns,
+    void sum_square(const Work* first, const detail::Taps& taps, const Work* weights, index columns,
                     const detail::ResultRows<Result>& results) const {
-        if (window_.rows.stride == 1) {
+        if (taps.pitch != square_pitch) {
+            sum_square_inside<K>(first, taps.pitch, weights, columns, results);
+        } else if (window_.rows.stride == 1) {
             sum_square<K, 1>(first, weights, columns, results);
         } else {
             sum_square<K, 2>(first, weights, columns, results);
@@ -320,6 +390,21 @@ private:
                 const Work* taps[K];
                 detail::repeat<K>([&](auto column) { taps[column] = opaque(starts[column] + x); });
                 detail::add_square<K, step, square_pitch>(taps, in_registers ? own : opaque(weights), tile);
+            });
+    }
+
+    /// The same from rows of an image.
+    template <int K>
+    static __attribute__((noinline)) void sum_square_inside(const Work* first, index pitch, const Work* weights,
+                                                            index columns, const detail::ResultRows<Result>& results) {
+        constexpr bool in_registers = K * K <= 25 && vector_bytes == 64;  // the weights
+        Work own[K * K];                                                  // a copy that no store can change
+        std::copy_n(weights, K * K, own);
+        detail::sum_rows<Work, together, vectors_of_square>(
+            columns, results, [&](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
+                const Work* lines[together + K - 1];
+                detail::repeat<together + K - 1>([&](auto row) { lines[row] = opaque(first + row * pitch + x); });
+                detail::add_square<K>(lines, in_registers ? own : opaque(weights), tile);
             });
     }
 
@@ -345,6 +430,7 @@ private:
     TileLoader<Work> line_loader_;
     WriteRun<Result> write_;
     bool in_place_;
+    bool reads_in_place_;
     index sums_pitch_;
     std::vector<index> offsets_;  // of a block's taps in a row of the buffer
     std::vector<index> line_offsets_;

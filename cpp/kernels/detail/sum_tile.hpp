@@ -74,6 +74,20 @@ IMKERNELS_INLINE void add_square(const Work* const (&columns)[K], const Work* we
     });
 }
 
+/// The same for windows that begin in neighbouring rows, of which `lines` are where the rows of taps begin.
+template <int K, class Work, int rows, int vectors>
+IMKERNELS_INLINE void add_square(const Work* const (&lines)[rows + K - 1], const Work* weights,
+                                 SumTile<Work, rows, vectors>& tile) {
+    repeat<rows + K - 1>([&](auto row) IMKERNELS_INLINE_LAMBDA {
+        constexpr int number = row;
+        constexpr int first = std::max(number - K + 1, 0);  // of the outputs that this is a row of taps of
+        constexpr int last = std::min(number + 1, rows);
+        repeat<K>([&](auto column) IMKERNELS_INLINE_LAMBDA {
+            tile.template add<first, last>(lines[row] + column, weights + row * K + column, K);
+        });
+    });
+}
+
 /// Where rows of results are stored.
 template <class Result>
 struct ResultRows {
