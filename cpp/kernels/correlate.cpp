@@ -63,9 +63,7 @@ public:
                        planes.channels),
           write_(row_writer<FromNumber, Result>(planes.out.element)),
           in_place_(blocks_.count() == 1 && has_rows_of<Result>(planes.out)),
-          reads_in_place_(in_place_ && !kernel.across && has_rows_of<Work>(planes.image) && window_.rows.stride == 1 &&
-                          window_.rows.size <= largest_square && window_.rows.dilation == 1 &&
-                          window_.columns.stride == 1),
+          reads_in_place_(in_place_ && !kernel.across && has_rows_of<Work>(planes.image) && has_near_rows()),
           sums_pitch_(shape_.columns + row_slack) {
         require(reader() != nullptr && write_ != nullptr, "correlate: no loop for these element types");
         for (index column = 0; column < blocks_.first().columns.size; ++column) {
@@ -128,6 +126,14 @@ private:
         const bool near = window_.rows.dilation == 1 && window_.columns.dilation <= most_channels;
         const bool slow = window_.rows.stride <= 2 && window_.columns.stride <= 2;
         return has_squares && !kernel_.across && known && near && slow ? size : 0;
+    }
+
+    /// Whether the taps of neighbouring results lie in few rows of the image, side by side.
+    bool has_near_rows() const {
+        const auto& [rows, columns] = window_;
+        // More rows, a power of two of bytes apart, would compete for places in the first cache.
+        return rows.size <= largest_square && rows.stride == 1 && rows.dilation == 1 && columns.stride == 1 &&
+               (square_ == 0 || columns.dilation == 1);
     }
 
     /// Nanoseconds on one core (Zen 5).
