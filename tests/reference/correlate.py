@@ -22,7 +22,7 @@ def correlate(image, kernel, **geometry):
 
 def magnitude(image, kernel, **geometry):
     """Return the sums of the magnitudes |pixel| |weight|: what float errors are measured by."""
-    geometry["cval"] = abs(geometry.get("cval", 0.0))
+    geometry["cval"] = abs(float(geometry.get("cval", 0.0)))
     with np.errstate(invalid="ignore"):  # what widening a signalling NaN reports
         image, kernel = np.abs(np.asarray(image, float)), np.abs(np.asarray(kernel, float))
     return correlate(image, kernel, **geometry)
