@@ -221,6 +221,16 @@ def test_windows_of_any_size(dtype, size):
         assert (abs(means - sums / math.prod(size)) <= 0.5).all()
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_every_width(dtype):
+    line = np.random.default_rng(4).integers(0, 9, 4200).astype(dtype)
+    totals = np.pad(line.astype(np.int64).cumsum(), (1, 0))
+    for width in range(1, 4101):
+        starts = np.array([0, 1, 50, 99])
+        found = ik.box_blur(line[None, : width + 99], (1, width), normalize=False, padding="valid", workers=1)
+        np.testing.assert_array_equal(found[0, starts], totals[starts + width] - totals[starts])
+
+
 @pytest.mark.parametrize("size", [(3, 3), (31, 20), (101, 101)])
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4"])
 def test_largest_and_least_sums(dtype, size):

@@ -134,13 +134,16 @@ public:
     double gain(index distinct_number) const { return gains_[static_cast<std::size_t>(distinct_number)]; }
 
     /// That of kernel `number` of the bank, block by block.
-    const double* operator[](index number) const {
+    const double* operator[](index number) const { return lines_.data()->numbers + place(number) * size(); }
+
+    /// Which of the distinct ones kernel `number` of the bank is.
+    index place(index number) const {
         index place = 0;
         for (const auto& axis : std::views::reverse(places_)) {
             place += number % axis.extent * axis.stride;
             number /= axis.extent;
         }
-        return lines_.data()->numbers + place * size();
+        return place;
     }
 
 private:
@@ -214,25 +217,24 @@ public:
           write_(row_writer<FromNumber, Result>(bank.out.element)),
           together_(std::clamp<index>(static_cast<index>(longest_task / plan_.cost), 1,
                                       std::min(bank.kernels, KernelBank::most_together))),
-          shares_(has_blocks() ? window.rows.size : 0, window.columns.size, least_share) {
+          down_(ceil_div((plan_.outputs.rows - 1) * window.rows.stride + 1, side)),
+          across_(ceil_div((plan_.outputs.columns - 1) * window.columns.stride + 1, side)) {
         require(row_reader<AsNumber, double>(bank.image.element) != nullptr && write_ != nullptr,
                 "correlate_fft: no loop for these element types");
         for (index number = 0; number < spectra_.distinct(); ++number) {
-            shares_.add(spectra_.weights(number), spectra_.gain(number));
+            shares_.emplace_back(spectra_.weights(number), window.rows.size, window.columns.size, spectra_.gain(number),
+                                 least_share, has_cells() ? Cells::largest : -1);
         }
-        shares_.choose_cell();
-        side_ = shares_.cell() > 1 ? shares_.cell() : std::max(tile_.rows(), tile_.columns());
-        down_ = ceil_div((plan_.outputs.rows - 1) * window.rows.stride + 1, side_);
-        across_ = ceil_div((plan_.outputs.columns - 1) * window.columns.stride + 1, side_);
     }
 
     void run(int workers) {
-        if (!shares_.are_regular()) {
+        const auto is_regular = [](const WeightShares& shares) { return shares.is_regular(); };
+        if (!std::all_of(shares_.begin(), shares_.end(), is_regular)) {
             return correlate(bank_.image_of_all(), bank_.kernel, bank_.out, window_, fill_, workers);
         }
         const index images = bank_.image.planes();
         const index parts = ceil_div(bank_.kernels, together_);
-        std::vector<Outcome> outcomes(static_cast<std::size_t>(images * plan_.tiles() * down_ * across_));
+        std::vector<Outcome> outcomes(static_cast<std::size_t>(images * bank_.kernels * outcomes_of_kernel()));
         const double cost = plan_.cost * (1 + static_cast<double>(together_)) / 2;
         parallel_for({images * parts * plan_.pairs(), cost, Buffers::bytes(*this), workers},
                      [&](index number, Scratch scratch) {
@@ -241,9 +243,9 @@ public:
                                          std::min(first + together_, bank_.kernels)};
                          compute(task, Buffers(scratch, *this), outcomes.data());
                      });
-        for (index image = 0; image < images; ++image) {
-            for (const Tile& piece : pieces_left(outcomes.data() + image * plan_.tiles() * down_ * across_)) {
-                sum_directly(image, piece, workers);
+        for (index number = 0; number < images * bank_.kernels; ++number) {
+            for (const Tile& piece : pieces_left(outcomes.data() + number * outcomes_of_kernel())) {
+                sum_directly(number, piece, workers);
             }
         }
     }
@@ -251,6 +253,9 @@ public:
 private:
     // Of what even weights would give: below, cells say too little. Transforms of what is rounded to float err so
     // little that nearly any will do, and large ones are seldom black.
+    static constexpr index side = 8;           // of the blocks of outputs that share an outcome
+    static constexpr index cost_of_piece = 8;  // beside that of the same outputs in a whole tile
+
     static constexpr double least_share = std::is_same_v<Result, double> ? 0.05 : 1e-3;
 
     /// The tiles `tile` and `tile + 1` of an image, and kernels [first, last) of its bank.
@@ -266,11 +271,7 @@ private:
         Tile tile;  // of outputs
         Magnitudes pixels;
         Cells cells;
-        Outcome* outcomes;  // of blocks of outputs
-
-        bool is_transformed(index blocks) const {
-            return exists && std::find(outcomes, outcomes + blocks, Outcome::transformed) != outcomes + blocks;
-        }
+        double least_cell[Cells::kinds];
     };
 
     /// In a worker's scratch.
@@ -280,14 +281,12 @@ private:
         double* product;
         double* line;
         double* cells[2];
-        Outcome* outcomes;
         Result* results;
 
         static std::size_t bytes(const FftCorrelation& owner) {
             return Scratch::bytes<double>(owner.tile_.size()) + Scratch::bytes<double>(owner.spectrum_size()) +
                    Scratch::bytes<double>(owner.tile_.block_size()) + Scratch::bytes<double>(owner.line_size()) +
-                   2 * Scratch::bytes<double>(owner.cells_size()) +
-                   Scratch::bytes<Outcome>(2 * owner.down_ * owner.across_) + Scratch::bytes<Result>(owner.line_size());
+                   2 * Scratch::bytes<double>(owner.cells_size()) + Scratch::bytes<Result>(owner.line_size());
         }
 
         Buffers(Scratch scratch, const FftCorrelation& owner)
@@ -296,17 +295,18 @@ private:
               product(scratch.take<double>(owner.tile_.block_size())),
               line(scratch.take<double>(owner.line_size())),
               cells{scratch.take<double>(owner.cells_size()), scratch.take<double>(owner.cells_size())},
-              outcomes(scratch.take<Outcome>(2 * owner.down_ * owner.across_)),
               results(scratch.take<Result>(owner.line_size())) {}
     };
 
     /// Whether the taps of a block lie side by side.
-    bool has_blocks() const {
+    bool has_cells() const {
         return !std::is_integral_v<Result> && window_.rows.dilation == 1 && window_.columns.dilation == 1;
     }
 
     index line_size() const { return plan_.numbers.columns + row_slack; }
-    index cells_size() const { return Cells::size(tile_.rows(), tile_.columns(), shares_.cell()); }
+    index cells_size() const { return Cells::size(tile_.rows(), tile_.columns()); }
+    index blocks() const { return down_ * across_; }
+    index outcomes_of_kernel() const { return plan_.tiles() * blocks(); }
     /// Of the spectrum of a tile, all is kept for a bank of kernels.
     index spectrum_size() const { return tile_.block_size() * (together_ > 1 ? tile_.blocks() : 1); }
 
@@ -329,38 +329,22 @@ private:
     }
 
     void compute(const Task& task, const Buffers& buffers, Outcome* outcomes) const {
-        const index blocks = down_ * across_;
-        const auto load_half = [&](index part) {
-            const index number = task.tile + part;
-            const bool exists = number < plan_.tiles();
-            Half half{exists,
-                      exists ? tile_of(number) : Tile{},
-                      {},
-                      Cells(buffers.cells[part], tile_.rows(), tile_.columns(), shares_.cell()),
-                      buffers.outcomes + part * blocks};
-            if (exists) {
-                load(task.image, part, buffers, half);
-            }
-            return half;
-        };
-        Half halves[2] = {load_half(0), load_half(1)};
+        Half halves[2] = {load_half(task, 0, buffers), load_half(task, 1, buffers)};
         Magnitudes both;
-        for (const Half& half : halves) {
-            both = half.pixels.have_squares() ? both + half.pixels : both;
-        }
-        bool any = false;
         for (index part = 0; part < 2; ++part) {
-            Half& own = halves[part];
-            if (own.exists) {
-                decide(both, own);
-                Outcome* const of_tile = outcomes + (task.image * plan_.tiles() + task.tile + part) * blocks;
-                std::copy_n(own.outcomes, task.first == 0 ? blocks : 0, of_tile);  // the same for other kernels
-            }
-            if (own.is_transformed(blocks)) {
-                any = true;
+            if (halves[part].exists && halves[part].pixels.have_squares()) {
+                both = both + halves[part].pixels;
             } else {
                 clear(part, buffers);
             }
+        }
+        const auto outcomes_of = [&](index kernel, index part) {
+            return outcomes + (task.image * bank_.kernels + kernel) * outcomes_of_kernel() +
+                   (task.tile + part) * blocks();
+        };
+        bool any = false;
+        for (index kernel = task.first; kernel < task.last; ++kernel) {
+            any |= decide(task, kernel, halves, both, outcomes_of);
         }
         if (any) {
             transform(task, buffers);
@@ -371,10 +355,25 @@ private:
             }
             for (index part = 0; part < 2; ++part) {
                 if (halves[part].exists) {
-                    write(task.image * bank_.kernels + kernel, part, halves[part], buffers);
+                    write(task.image * bank_.kernels + kernel, part, halves[part].tile, outcomes_of(kernel, part),
+                          buffers);
                 }
             }
         }
+    }
+
+    Half load_half(const Task& task, index part, const Buffers& buffers) const {
+        const index number = task.tile + part;
+        const bool exists = number < plan_.tiles();
+        Half half{exists,
+                  exists ? tile_of(number) : Tile{},
+                  {},
+                  Cells(buffers.cells[part], tile_.rows(), tile_.columns()),
+                  {}};
+        if (exists) {
+            load(task.image, part, buffers, half);
+        }
+        return half;
     }
 
     /// Whether the spectrum of a tile is kept for one kernel after another.
@@ -407,41 +406,64 @@ private:
 
     // What may be transformed
 
-    /// Decides on the blocks of a tile that is transformed, or not, with the pixels of `both`.
-    void decide(const Magnitudes& both, Half& half) const {
+    /// Decides on the blocks of two tiles, for a kernel; whether any of them is transformed.
+    template <class OutcomesOf>
+    bool decide(const Task& task, index kernel, const Half (&halves)[2], const Magnitudes& both,
+                const OutcomesOf& outcomes_of) const {
+        const auto place = static_cast<std::size_t>(spectra_.place(task.image * bank_.kernels + kernel));
+        bool any = false;
+        for (index part = 0; part < 2; ++part) {
+            if (halves[part].exists) {
+                Outcome* const outcomes = outcomes_of(kernel, part);
+                decide(shares_[place], halves[part], both, outcomes);
+                any |= std::find(outcomes, outcomes + blocks(), Outcome::transformed) != outcomes + blocks();
+            }
+        }
+        return any;
+    }
+
+    void decide(const WeightShares& shares, const Half& half, const Magnitudes& both, Outcome* outcomes) const {
         const Magnitudes& pixels = half.pixels;
-        const auto set_all = [&](Outcome outcome) { std::fill_n(half.outcomes, down_ * across_, outcome); };
+        const auto set_all = [&](Outcome outcome) { std::fill_n(outcomes, blocks(), outcome); };
         if (pixels.are_zero()) {
             return set_all(Outcome::zero);
         }
-        if (pixels.have_squares() && is_tame(shares_.least_mean(pixels), both)) {
+        if (!pixels.have_squares()) {
+            return set_all(Outcome::left);
+        }
+        const double least_cell = shares.kind() < 0 ? 0.0 : half.least_cell[shares.kind()];
+        if (is_tame(shares, shares.least_mean(pixels, least_cell), both)) {
             return set_all(Outcome::transformed);
         }
-        if (!pixels.have_squares() || shares_.cell() == 1) {
+        // Looking at each block takes too long for doubles, or for small cells.
+        if (std::is_same_v<Result, double> || !shares.has_few()) {
             return set_all(Outcome::left);
         }
         const Window2D window = window_of_tile();
-        const index down = window.rows.size / side_;  // cells that are filled
-        const index across = window.columns.size / side_;
+        index left = 0;
         for (index row = 0; row < down_; ++row) {
             for (index column = 0; column < across_; ++column) {
-                Outcome& outcome = half.outcomes[row * across_ + column];
-                if (is_tame(shares_.least_mean(half.cells, row, column, down, across), both)) {
-                    outcome = Outcome::transformed;
-                } else {
-                    outcome = is_black(half.cells, row, column) ? Outcome::zero : Outcome::left;
-                }
+                const double mean =
+                    shares.least_mean(half.cells, row, column, side, window.rows.size, window.columns.size);
+                const Outcome rest = is_black(half.cells, row, column) ? Outcome::zero : Outcome::left;
+                outcomes[row * across_ + column] = is_tame(shares, mean, both) ? Outcome::transformed : rest;
+                left += outcomes[row * across_ + column] == Outcome::left ? 1 : 0;
             }
+        }
+        if (left * cost_of_piece > blocks()) {
+            set_all(Outcome::left);
         }
     }
 
-    /// Whether all windows that begin in a cell are zeros.
+    /// Whether all windows that begin in a block are zeros.
     bool is_black(const Cells& cells, index row, index column) const {
-        const index bottom = std::min(row + ceil_div(window_.rows.size - 1, side_) + 1, cells.down());
-        const index right = std::min(column + ceil_div(window_.columns.size - 1, side_) + 1, cells.across());
+        constexpr int kind = Cells::largest;
+        static_assert(Cells::side(kind) == side);
+        const index bottom = std::min(row + ceil_div(window_.rows.size - 1, side) + 1, cells.down(kind));
+        const index right = std::min(column + ceil_div(window_.columns.size - 1, side) + 1, cells.across(kind));
         for (; row < bottom; ++row) {
             for (index x = column; x < right; ++x) {
-                if (cells(row, x) != 0) {
+                if (cells(kind, row, x) != 0) {
                     return false;
                 }
             }
@@ -450,22 +472,22 @@ private:
     }
 
     /// Of windows with a mean |w| |x| / sum |w|, transformed with the pixels of `both`.
-    bool is_tame(double mean, const Magnitudes& both) const {
+    bool is_tame(const WeightShares& shares, double mean, const Magnitudes& both) const {
         constexpr double unit = 0x1p-53;
         const double taps = static_cast<double>(window_.taps());
         // By theorem 24.2 of N. J. Higham: Accuracy and stability of numerical algorithms, for all three transforms.
         const double growth = 21 * std::log2(static_cast<double>(tile_.numbers()));
         const double norm = std::sqrt(both.squares);
         if constexpr (std::is_integral_v<Result>) {
-            return growth * unit * shares_.largest_gain() * norm < 0.25;
+            return growth * unit * shares.gain() * norm < 0.25;
         } else if constexpr (std::is_same_v<Result, float>) {
             constexpr double unit_of_result = 0x1p-24;
             return (taps - 1) * unit_of_result * mean >=
-                   growth * unit * shares_.gain_share() * norm;  // and one rounding
+                   growth * unit * shares.gain_share() * norm;  // and one rounding
         } else {
-            // That is never so for doubles. The largest error seen, of smooth and rough kernels on noise, steps, combs,
-            // lone pixels and chirps, was 8 u sum |w| |x| + 10 u max |W| max |x|.
-            return (taps - 8) * mean >= 20 * shares_.gain_share() * both.largest;
+            // That bound never suffices for doubles. The largest error seen, of smooth and rough kernels on noise,
+            // steps, combs, lone pixels and chirps, was 8 u sum |w| |x| + 10 u max |W| max |x|.
+            return (taps - 8) * mean >= 20 * shares.gain_share() * both.largest;
         }
     }
 
@@ -492,27 +514,30 @@ private:
             } else if (y == window.rows.size) {
                 std::fill_n(buffers.line, columns, 0.0);
             }
-            if (half.cells.side() > 1) {
+            if (has_cells()) {
                 half.cells.add_row(buffers.line, y);
             }
             tile_.put_row(buffers.line, y, part, buffers.tile);
         }
-        if (half.cells.side() > 1) {
-            half.pixels.least_cell = half.cells.least(window.rows.size / side_, columns / side_);
+        if (has_cells()) {
+            half.cells.finish();
+            for (int kind = 0; kind < Cells::kinds; ++kind) {
+                half.least_cell[kind] = half.cells.least(kind, window.rows.size, columns);
+            }
         }
     }
 
     /// The first output of block `number` of a tile, of `count` outputs.
     index first_output(index number, index stride, index count) const {
-        return std::min(ceil_div(number * side_, stride), count);
+        return std::min(ceil_div(number * side, stride), count);
     }
 
-    void write(index number, index part, const Half& half, const Buffers& buffers) const {
+    void write(index number, index part, const Tile& tile, const Outcome* of_blocks, const Buffers& buffers) const {
         const MutablePlane target = bank_.out.plane(number);
-        const auto& [plane, top, left, rows, columns] = half.tile;
+        const auto& [plane, top, left, rows, columns] = tile;
         for (index y = 0; y < rows; ++y) {
-            const Outcome* const outcomes = half.outcomes + y * window_.rows.stride / side_ * across_;
-            bring_results(y, part, half.tile, buffers);
+            const Outcome* const outcomes = of_blocks + y * window_.rows.stride / side * across_;
+            bring_results(y, part, tile, buffers);
             for (index block = 0, next = 0; block < across_; block = next) {
                 const Outcome outcome = outcomes[block];
                 while (next < across_ && outcomes[next] == outcome) {
@@ -542,7 +567,7 @@ private:
 
     // What is left
 
-    /// The outputs of an image that are left, in rectangles; takes the outcomes of its tiles apart.
+    /// The outputs of a plane that are left, in rectangles; marks them as transformed.
     std::vector<Tile> pieces_left(Outcome* outcomes) const {
         std::vector<Tile> pieces;
         for (index number = 0; number < plan_.tiles(); ++number, outcomes += down_ * across_) {
@@ -591,15 +616,19 @@ private:
                 first_output(right, window_.columns.stride, tile.columns) - left};
     }
 
-    void sum_directly(index image, const Tile& piece, int workers) const {
-        KernelBank bank = bank_.of_image(image);
-        bank.out.first.data = bank.out.first.at(piece.row, piece.column);
-        bank.out.first.rows = piece.rows;
-        bank.out.first.columns = piece.columns;
+    void sum_directly(index number, const Tile& piece, int workers) const {
+        MutablePlane target = bank_.out.plane(number);
+        target.data = target.at(piece.row, piece.column);
+        target.rows = piece.rows;
+        target.columns = piece.columns;
         Window2D window = window_;
         window.rows.before -= piece.row * window.rows.stride;
         window.columns.before -= piece.column * window.columns.stride;
-        correlate(bank.image_of_all(), bank.kernel, bank.out, window, fill_, workers);
+        const auto alone = [](auto plane, const auto& stack) {
+            return std::decay_t<decltype(stack)>{plane, {}, stack.element};
+        };
+        correlate(alone(bank_.image.plane(number / bank_.kernels), bank_.image),
+                  alone(bank_.kernel.plane(number), bank_.kernel), alone(target, bank_.out), window, fill_, workers);
     }
 
     const KernelBank& bank_;
@@ -610,10 +639,9 @@ private:
     Spectra spectra_;
     TileLoader<double> loader_;
     WriteRun<Result> write_;
-    index together_;  // kernels
-    WeightShares shares_;
-    index side_;           // of a block of outputs that share an outcome: a cell, if there are any
+    index together_;       // kernels
     index down_, across_;  // blocks of a tile
+    std::vector<WeightShares> shares_;
 };
 
 void run(const KernelBank& bank, const Window2D& window, const std::byte* fill, int workers) {
@@ -625,27 +653,31 @@ void run(const KernelBank& bank, const Window2D& window, const std::byte* fill, 
     }
 }
 
-/// An axis of kernels, and how many of them have spectra that are kept at once.
-struct Part {
-    std::size_t axis;
-    index kernels;
-};
-
-/// The longest axis along which kernels differ, in parts that keep the spectra small.
-Part choose_part(const ConstStack& kernel, double bytes_of_spectrum) {
+/// How many kernels along each axis have spectra that are kept at once.
+std::vector<index> choose_part(const ConstStack& kernel, double bytes_of_spectrum) {
     constexpr double most_bytes = 64 * 1024 * 1024;
-    const auto kernels = [&](std::size_t axis) {
-        return kernel.leading[axis].stride == 0 ? 1 : kernel.leading[axis].extent;
+    std::vector<index> part;
+    for (const auto& axis : kernel.leading) {
+        part.push_back(axis.stride == 0 ? 1 : axis.extent);
+    }
+    const auto bytes = [&] {
+        double all = bytes_of_spectrum;
+        for (const index kernels : part) {
+            all *= static_cast<double>(kernels);
+        }
+        return all;
     };
-    Part part{0, 1};
-    for (std::size_t axis = 0; axis < kernel.leading.size(); ++axis) {
-        part = kernels(axis) > part.kernels ? Part{axis, kernels(axis)} : part;
+    while (bytes() > most_bytes) {
+        index& longest = *std::max_element(part.begin(), part.end());
+        if (longest == 1) {
+            break;
+        }
+        longest = (longest + 1) / 2;
     }
-    double bytes_of_others = bytes_of_spectrum / static_cast<double>(part.kernels);
-    for (std::size_t axis = 0; axis < kernel.leading.size(); ++axis) {
-        bytes_of_others *= static_cast<double>(kernels(axis));
+    for (std::size_t axis = 0; axis < part.size(); ++axis) {
+        part[axis] = kernel.leading[axis].stride == 0 ? kernel.leading[axis].extent : part[axis];
     }
-    return {part.axis, std::clamp(static_cast<index>(most_bytes / bytes_of_others), index{1}, part.kernels)};
+    return part;
 }
 }  // namespace
 
@@ -674,19 +706,24 @@ void correlate_fft(const ConstStack& image, const ConstStack& kernel, const Muta
         return;
     }
     const TileShape numbers = choose_plan(window, out.first.rows, out.first.columns).numbers;
-    const Part part = choose_part(kernel, static_cast<double>(numbers.rows * numbers.columns) * 2 * sizeof(double));
-    if (kernel.leading.empty() || kernel.leading[part.axis].stride == 0) {
-        return run(detail::kernel_bank(image, kernel, out), window, fill, workers);
-    }
-    const index extent = kernel.leading[part.axis].extent;
-    for (index first = 0; first < extent; first += part.kernels) {
-        const auto some = [&](auto stack) {
-            auto& axis = stack.leading[part.axis];
-            stack.first.data += first * axis.stride;
-            axis.extent = std::min(part.kernels, extent - first);
-            return stack;
-        };
+    const std::vector<index> part =
+        choose_part(kernel, static_cast<double>(numbers.rows * numbers.columns) * 2 * sizeof(double));
+    std::vector<index> first(part.size());
+    const auto some = [&](auto stack) {
+        for (std::size_t axis = 0; axis < part.size(); ++axis) {
+            stack.first.data += first[axis] * stack.leading[axis].stride;
+            stack.leading[axis].extent = std::min(part[axis], stack.leading[axis].extent - first[axis]);
+        }
+        return stack;
+    };
+    for (bool more = true; more;) {
         run(detail::kernel_bank(some(image), some(kernel), some(out)), window, fill, workers);
+        more = false;
+        for (std::size_t axis = 0; axis < part.size() && !more; ++axis) {
+            first[axis] += part[axis];
+            more = first[axis] < kernel.leading[axis].extent;
+            first[axis] = more ? first[axis] : 0;
+        }
     }
 }
 

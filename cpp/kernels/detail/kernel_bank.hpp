@@ -26,17 +26,6 @@ struct KernelBank {
         }
         return all;
     }
-
-    /// Image `number` alone.
-    KernelBank of_image(index number) const {
-        const auto alone = [&](auto stack, index plane) {
-            stack.first = stack.plane(plane);
-            stack.leading.erase(stack.leading.begin(),
-                                stack.leading.begin() + static_cast<std::ptrdiff_t>(image.leading.size()));
-            return stack;
-        };
-        return {alone(image, number), alone(kernel, number * kernels), alone(out, number * kernels), kernels};
-    }
 };
 
 /// Stacks with the same leading axes, ordered such that the axes along which the image does not change come last.

@@ -85,7 +85,8 @@ public:
         levels_[0] = {1, 1, size, 0};
         for (index spent = 0; size + spent > most_terms;) {
             SumLevel& below = levels_[static_cast<std::size_t>(top_)];
-            const index base = size > few ? most_terms : cheapest(size, spent).base;
+            require(top_ + 1 < static_cast<int>(most_levels), "SumPlan: too many levels");
+            const index base = size > few ? with_least_rest(size) : cheapest(size, spent).base;
             below.count = size % base;
             spent += below.count;
             size /= base;
@@ -99,12 +100,21 @@ public:
     const SumLevel& operator[](int level) const { return levels_[static_cast<std::size_t>(level)]; }
 
 private:
-    static constexpr index few = 256;  // that all ways are tried for
+    static constexpr index few = 512;  // that all ways are tried for
 
     struct Choice {
         double cost;
         index base;
     };
+
+    /// The base that leaves the fewest elements beside, so that there are terms left for the levels above.
+    static index with_least_rest(index size) {
+        index best = 2;
+        for (index base = 3; base <= most_terms; ++base) {
+            best = size % base <= size % best ? base : best;
+        }
+        return best;
+    }
 
     /// The base for the next level, where the window takes `size` elements of this one, and `spent` of those below. An
     /// element costs one, and a level another one and a half for its store.
