@@ -51,8 +51,9 @@ void split_four(const T* source, index count, T* target, index pitch) {
 template <class T>
 void join_two(const T* even, const T* odd, index count, T* target) {
     if (count < lane_count<T>) {
-        for (index i = 0; i < 2 * count; ++i) {
-            target[i] = (i % 2 == 0 ? even : odd)[i / 2];
+        for (index i = 0; i < count; ++i) {
+            target[2 * i] = even[i];
+            target[2 * i + 1] = odd[i];
         }
         return;
     }
