@@ -229,7 +229,7 @@ public:
 
     void run(int workers) {
         const auto is_regular = [](const WeightShares& shares) { return shares.is_regular(); };
-        if (!std::all_of(shares_.begin(), shares_.end(), is_regular)) {
+        if (!std::ranges::all_of(shares_, is_regular)) {
             return correlate(bank_.image_of_all(), bank_.kernel, bank_.out, window_, fill_, workers);
         }
         const index images = bank_.image.planes();
@@ -657,6 +657,7 @@ void run(const KernelBank& bank, const Window2D& window, const std::byte* fill, 
 std::vector<index> choose_part(const ConstStack& kernel, double bytes_of_spectrum) {
     constexpr double most_bytes = 64 * 1024 * 1024;
     std::vector<index> part;
+    part.reserve(kernel.leading.size());
     for (const auto& axis : kernel.leading) {
         part.push_back(axis.stride == 0 ? 1 : axis.extent);
     }
@@ -668,7 +669,7 @@ std::vector<index> choose_part(const ConstStack& kernel, double bytes_of_spectru
         return all;
     };
     while (bytes() > most_bytes) {
-        index& longest = *std::max_element(part.begin(), part.end());
+        index& longest = *std::ranges::max_element(part);
         if (longest == 1) {
             break;
         }
