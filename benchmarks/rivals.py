@@ -254,7 +254,7 @@ class PyTorch(Side):
         return Call(run, border="constant")
 
     def correlate(self, case: Case, image: Array, kernel: Array) -> Call | None:
-        if case.dtype != "float32":
+        if case.dtype != "float32" or case.size > 31:  # which would take minutes
             return None
         tensor, weight = (self.torch.from_numpy(array)[None, None] for array in (image, kernel))
         run = partial(self.torch.nn.functional.conv2d, tensor, weight, stride=case.stride, padding=case.size // 2)
