@@ -205,10 +205,10 @@ enum class Outcome : char {
 template <class Result>
 class FftCorrelation {
 public:
-    FftCorrelation(const KernelBank& bank, const Window2D& window, const std::byte* fill, int workers)
+    FftCorrelation(const KernelBank& bank, const Window2D& window, const Plan& plan, const std::byte* fill, int workers)
         : bank_(bank),
           window_(window),
-          plan_(choose_plan(window, bank.out.first.rows, bank.out.first.columns)),
+          plan_(plan),
           fill_(fill),
           tile_(plan_.numbers.rows, plan_.numbers.columns),
           spectra_(bank.kernel, window, tile_, plan_.cost / 2, workers),
@@ -251,11 +251,11 @@ public:
     }
 
 private:
-    // Of what even weights would give: below, cells say too little. Transforms of what is rounded to float err so
-    // little that nearly any will do, and large ones are seldom black.
     static constexpr index side = 8;           // of the blocks of outputs that share an outcome
     static constexpr index cost_of_piece = 8;  // beside that of the same outputs in a whole tile
 
+    // Of what even weights would give: below, cells say too little. Transforms of what is rounded to float err so
+    // little that nearly any will do, and large ones are seldom black.
     static constexpr double least_share = std::is_same_v<Result, double> ? 0.05 : 1e-3;
 
     /// The tiles `tile` and `tile + 1` of an image, and kernels [first, last) of its bank.
@@ -570,8 +570,8 @@ private:
     /// The outputs of a plane that are left, in rectangles; marks them as transformed.
     std::vector<Tile> pieces_left(Outcome* outcomes) const {
         std::vector<Tile> pieces;
-        for (index number = 0; number < plan_.tiles(); ++number, outcomes += down_ * across_) {
-            for (index block = 0; block < down_ * across_; ++block) {
+        for (index number = 0; number < plan_.tiles(); ++number, outcomes += blocks()) {
+            for (index block = 0; block < blocks(); ++block) {
                 if (outcomes[block] != Outcome::left) {
                     continue;
                 }
@@ -644,11 +644,11 @@ private:
     std::vector<WeightShares> shares_;
 };
 
-void run(const KernelBank& bank, const Window2D& window, const std::byte* fill, int workers) {
+void run(const KernelBank& bank, const Window2D& window, const Plan& plan, const std::byte* fill, int workers) {
     switch (bank.kernel.element.dtype) {
-        case Dtype::int32: return FftCorrelation<std::int32_t>(bank, window, fill, workers).run(workers);
-        case Dtype::float32: return FftCorrelation<float>(bank, window, fill, workers).run(workers);
-        case Dtype::float64: return FftCorrelation<double>(bank, window, fill, workers).run(workers);
+        case Dtype::int32: return FftCorrelation<std::int32_t>(bank, window, plan, fill, workers).run(workers);
+        case Dtype::float32: return FftCorrelation<float>(bank, window, plan, fill, workers).run(workers);
+        case Dtype::float64: return FftCorrelation<double>(bank, window, plan, fill, workers).run(workers);
         default: require(false, "correlate_fft: the kernel is int32, float32 or float64");
     }
 }
@@ -706,9 +706,9 @@ void correlate_fft(const ConstStack& image, const ConstStack& kernel, const Muta
     if (out.planes() * out.first.rows * out.first.columns == 0) {
         return;
     }
-    const TileShape numbers = choose_plan(window, out.first.rows, out.first.columns).numbers;
+    const Plan plan = choose_plan(window, out.first.rows, out.first.columns);
     const std::vector<index> part =
-        choose_part(kernel, static_cast<double>(numbers.rows * numbers.columns) * 2 * sizeof(double));
+        choose_part(kernel, static_cast<double>(plan.numbers.rows * plan.numbers.columns) * 2 * sizeof(double));
     std::vector<index> first(part.size());
     const auto some = [&](auto stack) {
         for (std::size_t axis = 0; axis < part.size(); ++axis) {
@@ -718,7 +718,7 @@ void correlate_fft(const ConstStack& image, const ConstStack& kernel, const Muta
         return stack;
     };
     for (bool more = true; more;) {
-        run(detail::kernel_bank(some(image), some(kernel), some(out)), window, fill, workers);
+        run(detail::kernel_bank(some(image), some(kernel), some(out)), window, plan, fill, workers);
         more = false;
         for (std::size_t axis = 0; axis < part.size() && !more; ++axis) {
             first[axis] += part[axis];
