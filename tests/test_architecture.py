@@ -103,9 +103,9 @@ def isa_words(path, text):
     if room == "cpu":
         return []  # it is there to name them
     words = [word[0] for word in re.finditer(ISA_WORDS, without_comments(text), re.IGNORECASE)]
-    if room == "simd":  # it asks the compiler for the width of a register, and for stores past the caches
-        words = [word for word in words if word.strip("_") not in ("AVX512F", "AVX", "SSE2")]
-        words = [word for word in words if not re.fullmatch(r"__builtin_ia32_(movntdq\d*|sfence)", word)]
+    if room == "simd":  # asks for the width of a register, for stores past the caches, and for loads that widen
+        words = [word for word in words if word.strip("_") not in ("AVX512F", "AVX2", "AVX", "SSE2")]
+        words = [word for word in words if not re.fullmatch(r"__builtin_ia32_(movntdq\d*|sfence|pmov[sz]x\w+)", word)]
     return words
 
 

@@ -181,8 +181,9 @@ def test_the_right_arguments_are_right(function):
 def test_every_compiled_function_is_tested_here():
     callables = {name for name in dir(_core) if callable(getattr(_core, name)) and not name.startswith("_")}
     others = {"Window", "output_extent", "covers", "forked", "available_levels", "load_level"}
-    questions = {"has_median_network", "has_rank_network", "has_histogram", "has_sliding", "has_fft", "fft_is_faster"}
-    assert callables == {*FUNCTIONS, *others, *questions}
+    questions = {"has_median_network", "has_rank_network", "has_histogram", "has_sliding", "has_fft"}
+    estimates = {"separable_is_faster", "fft_is_faster"}
+    assert callables == {*FUNCTIONS, *others, *questions, *estimates}
 
 
 # Arrays
@@ -545,6 +546,15 @@ def _bad_extents():
     assert _core.output_extent(10, 1, 2, 3, 4) == 3
     assert _core.output_extent(2, 0, 0, 3, 1) == -1
     assert _core.covers(3, 1, 1, 1, 5, 5)
+
+
+def test_factors_pay_from_some_size_on():
+    for size, pays in {(2, 2): False, (3, 3): True, (1, 99): False, (99, 1): False, (2, 7): True}.items():
+        assert _core.separable_is_faster(window(size), 2048, 2048) == pays
+        assert not _core.separable_is_faster(window(size), 20, 30)
+    assert _core.separable_is_faster(window((99, 99)), 20, 30)
+    assert not _core.separable_is_faster(window((3, 3), stride=(1, 2)), 2048, 2048)
+    assert _core.separable_is_faster(window((3, 3)), 2**62, 2**62)
 
 
 def test_transforms_pay_from_some_size_on():

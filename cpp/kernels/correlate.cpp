@@ -1,21 +1,16 @@
-// Correlation: every output is the weighted sum of its K_h x K_w taps, K_h * K_w multiply-adds per pixel; with an outer
-// product, of sums along the rows that are taken first, K_h + K_w of them.
+// Correlation: every output is the weighted sum of its K_h x K_w taps, K_h * K_w multiply-adds per pixel.
 //
 // A tile's padded input lies in a buffer in which every tap of a row of outputs is a contiguous run (see
 // rows/tile_loader.hpp), so that stride and dilation are nothing but offsets. Sums are added up in registers, for a few
 // rows of outputs at once (detail/sum_tile.hpp), tap by tap in row-major order wherever the pixel lies and whoever
 // computes it, with an error of at most K_h * K_w rounding units of sum |w| |x|. Windows too large for a buffer are
-// taken in blocks of taps. For an outer product the rows of the buffer are summed along when they are loaded.
+// taken in blocks of taps.
 //
-// Integers are summed modulo 2^16, 2^32 or 2^64, which is exact where no sum leaves the range; those below 2^24 as
-// floats, which hold them as well and are multiplied and added at once.
+// Integers are summed modulo 2^32 or 2^64, which is exact where no sum leaves the range; those below 2^24 as floats,
+// which hold them as well and are multiplied and added at once.
 #include "kernels/correlate.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <limits>
-#include <optional>
 #include <vector>
 
 #include "core/check.hpp"
@@ -31,55 +26,37 @@
 namespace imkernels {
 
 namespace {
-/// A kernel, or the factors of one: a column and a row.
-struct Kernel {
-    ConstStack down;
-    std::optional<ConstStack> across;
-
-    index taps_down(const Window2D& window) const { return across ? window.rows.size : window.taps(); }
-};
-
 /// Sums of `Work`s, stored as `Result`s of the same size; the kernel and the fill are `Weight`s.
 template <class Work, class Result, class Weight>
 class Correlation {
 public:
-    Correlation(const WidePlanes& planes, const Kernel& kernel, index kernels, const std::byte* fill)
+    Correlation(const WidePlanes& planes, const ConstStack& kernel, index kernels, const std::byte* fill)
         : planes_(planes),
           kernel_(kernel),
           kernels_(kernels),
           together_(std::min(kernels, detail::KernelBank::most_together)),
           parts_(ceil_div(kernels, std::max<index>(1, together_))),
           window_(planes.window),
-          down_(kernel.across ? Window2D{window_.rows, {}} : window_),
-          across_{{1, 1, 1, 0, window_.rows.border}, window_.columns},
           square_(square_size()),
           cost_(cost_of_output()),
           shape_(choose_shape()),
-          blocks_(down_, shape_, sizeof(Work)),
-          loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases, reader(), read_weight(fill),
-                  kernel.across ? 1 : planes.channels, square_ > 0 ? square_pitch : 0),
-          line_blocks_(across_, {1, shape_.columns}, sizeof(Work)),
-          line_loader_(line_blocks_.first(), 1, shape_.columns, ColumnLayout::phases, reader(), read_weight(fill),
-                       planes.channels),
+          blocks_(window_, shape_, sizeof(Work)),
+          loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases, reader(),
+                  {detail::read_weight<Weight, Work>(fill), false}, planes.channels, square_ > 0 ? square_pitch : 0),
           write_(row_writer<FromNumber, Result>(planes.out.element)),
-          in_place_(blocks_.count() == 1 && has_rows_of<Result>(planes.out)),
-          reads_in_place_(in_place_ && !kernel.across && has_rows_of<Work>(planes.image) && has_near_rows()),
+          in_place_(blocks_.count() == 1 && stores_rows(planes.out)),
+          reads_in_place_(in_place_ && has_rows_of<Result>(planes.out) && has_rows_of<Work>(planes.image) &&
+                          has_near_rows()),
           sums_pitch_(shape_.columns + row_slack) {
         require(reader() != nullptr && write_ != nullptr, "correlate: no loop for these element types");
         for (index column = 0; column < blocks_.first().columns.size; ++column) {
             offsets_.push_back(loader_.tap(0, column));
         }
-        for (index column = 0; kernel_.across && column < line_blocks_.first().columns.size; ++column) {
-            line_offsets_.push_back(line_loader_.tap(0, column));
-        }
     }
 
     void run(int workers) const {
-        const index lines = kernel_.across ? 1 : 0;
         const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(blocks_.first().taps()) +
-                                  Scratch::bytes<Result>(sums_rows() * sums_pitch_) +
-                                  Scratch::bytes<Work>(lines * line_loader_.size()) +
-                                  Scratch::bytes<Work>(lines * line_blocks_.first().taps());
+                                  Scratch::bytes<Result>(sums_rows() * sums_pitch_);
         const MutablePlane& out = planes_.out.first;
         const TileGrid grid(planes_.image.planes() * parts_, out.rows, out.columns, shape_, cost_of_kernels(),
                             kernels_ > 1 ? 1 : planes_.image.interleaved());
@@ -104,17 +81,31 @@ private:
 
     ReadRun<Work> reader() const { return row_reader<AsNumber, Work>(planes_.image.element); }
 
-    static Fill<Work> read_weight(const std::byte* element) {
-        Weight value;
-        std::memcpy(&value, element, sizeof(value));
-        return {static_cast<Work>(value), false};
+    /// Whether sums are stored as `To`s as soon as they are computed.
+    template <class To>
+    static constexpr bool stores =
+        std::is_same_v<To, Result> ||
+        (has_squares &&
+         (std::is_same_v<To, std::uint8_t> ||
+          std::is_same_v<To, std::conditional_t<std::is_same_v<Result, float>, std::uint16_t, std::int16_t>>));
+
+    static bool stores_rows(const MutableStack& out) {
+        return visit_dtype(out.element.dtype, [&](auto tag) {
+            using To = typename decltype(tag)::type;
+            if constexpr (stores<To>) {
+                return has_rows_of<To>(out);
+            } else {
+                return false;
+            }
+        });
     }
 
     /// Brings the weights of a block of taps together.
     static void copy_weights(const ConstPlane& kernel, const WindowBlocks::Block& block, Work* weights) {
         for (index row = 0; row < block.rows; ++row) {
             for (index column = 0; column < block.columns; ++column) {
-                *weights++ = read_weight(kernel.at(block.row + row, block.column + column)).value;
+                const std::byte* const weight = kernel.at(block.row + row, block.column + column);
+                *weights++ = detail::read_weight<Weight, Work>(weight);
             }
         }
     }
@@ -125,7 +116,7 @@ private:
         const bool known = size == window_.columns.size && (size == 3 || size == 5 || size == largest_square);
         const bool near = window_.rows.dilation == 1 && window_.columns.dilation <= most_channels;
         const bool slow = window_.rows.stride <= 2 && window_.columns.stride <= 2;
-        return has_squares && !kernel_.across && known && near && slow ? size : 0;
+        return has_squares && known && near && slow ? size : 0;
     }
 
     /// Whether the taps of neighbouring results lie in few rows of the image, side by side.
@@ -138,8 +129,7 @@ private:
 
     /// Nanoseconds on one core (Zen 5).
     double cost_of_output() const {
-        const index taps = kernel_.taps_down(window_) + (kernel_.across ? 2 * window_.columns.size : 0);
-        return 0.2 + 0.25 / static_cast<double>(lanes) * static_cast<double>(taps);
+        return 0.2 + 0.25 / static_cast<double>(lanes) * static_cast<double>(window_.taps());
     }
 
     /// The same for those that are taken together.
@@ -151,8 +141,8 @@ private:
         const index widest = most_columns / std::min(window_.columns.step(), most_columns);
         const index halo = (window_.rows.reach() - 1) / window_.rows.step();
         TileShape shape{std::clamp<index>(2 * halo, 32, 128), evenly(out.columns, widest)};
-        if (buffer_bytes(down_, shape, sizeof(Work)) > most_bytes) {
-            shape = choose_tile_for_blocks(out.rows, out.columns, down_, sizeof(Work), cost_);
+        if (buffer_bytes(window_, shape, sizeof(Work)) > most_bytes) {
+            shape = choose_tile_for_blocks(out.rows, out.columns, window_, sizeof(Work), cost_);
         }
         shape.rows = std::clamp<index>(out.rows, 1, shape.rows);
         while (static_cast<double>(shape.rows * shape.columns) * cost_of_kernels() > longest_task && shape.rows > 1) {
@@ -170,15 +160,11 @@ private:
         Work* pixels;
         Work* weights;
         Result* sums;
-        Work* line;  // of pixels, to be summed along
-        Work* line_weights;
 
         Buffers(Scratch scratch, const Correlation& owner)
             : pixels(scratch.take<Work>(owner.loader_.size())),
               weights(scratch.take<Work>(owner.blocks_.first().taps())),
-              sums(scratch.take<Result>(owner.sums_rows() * owner.sums_pitch_)),
-              line(scratch.take<Work>(owner.kernel_.across ? owner.line_loader_.size() : 0)),
-              line_weights(scratch.take<Work>(owner.kernel_.across ? owner.line_blocks_.first().taps() : 0)) {}
+              sums(scratch.take<Result>(owner.sums_rows() * owner.sums_pitch_)) {}
     };
 
     /// Computes a tile for the kernels of a part of a bank, which use one buffer of pixels.
@@ -224,7 +210,7 @@ private:
         }
         Tile own = inner;
         for (own.plane = first; own.plane < last; ++own.plane) {
-            copy_weights(kernel_.down.plane(own.plane), blocks_[0], buffers.weights);
+            copy_weights(kernel_.plane(own.plane), blocks_[0], buffers.weights);
             correlate_inside(own, buffers.weights);
         }
     }
@@ -260,7 +246,7 @@ private:
 
     /// Correlates with the taps of a block, of pixels that have to be loaded or are there.
     void correlate(const Tile& tile, const Buffers& buffers, const WindowBlocks::Block& block, bool loads) const {
-        copy_weights(kernel_.down.plane(tile.plane), block, buffers.weights);
+        copy_weights(kernel_.plane(tile.plane), block, buffers.weights);
         const TileLoader<Work> loader =
             loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation);
         const index at_once = rows_at_once(block);
@@ -302,46 +288,41 @@ private:
     /// Brings row `y` of the buffer.
     void load_row(const Tile& tile, const TileLoader<Work>& loader, index y, const Buffers& buffers) const {
         const ConstPlane source = planes_.image.plane(tile.plane / kernels_);
-        const index position = loader.row_position(tile.row, tile.rows, y);
-        Work* const row = buffers.pixels + y * loader.pitch();
-        if (!kernel_.across) {
-            loader.load_row(source, position, tile.column, tile.columns, row);
-            return;
-        }
-        for (index i = 0; i < line_blocks_.count(); ++i) {
-            const WindowBlocks::Block block = line_blocks_[i];
-            copy_weights(kernel_.across->plane(tile.plane), block, buffers.line_weights);
-            line_loader_.shifted(0, block.column * window_.columns.dilation)
-                .load_row(source, position, tile.column, tile.columns, buffers.line);
-            const detail::Taps taps{1, block.columns, 0, line_offsets_.data()};
-            sum_taps<1, vectors_of_row, Work>(buffers.line, taps, buffers.line_weights, tile.columns,
-                                              {row, 0, false, i > 0});
-        }
+        loader.load_row(source, loader.row_position(tile.row, tile.rows, y), tile.column, tile.columns,
+                        buffers.pixels + y * loader.pitch());
     }
 
     /// Computes the outputs y, y + apart, ... of a tile, `count` of them, from rows that have been loaded.
     void sum_rows(const Tile& tile, const Buffers& buffers, const WindowBlocks::Block& block, index y, index count,
                   index apart) const {
-        const MutablePlane target = planes_.out.plane(tile.plane);
+        const detail::Taps taps{block.rows, block.columns, window_.rows.dilation * loader_.pitch(), offsets_.data()};
+        const Work* const first = buffers.pixels + y * loader_.output_pitch();
+        if (in_place_ && tile.columns >= vectors_of_row * lanes) {
+            const MutablePlane target = planes_.out.plane(tile.plane);
+            std::byte* const to = target.at(tile.row + y, tile.column);
+            return visit_dtype(planes_.out.element.dtype, [&](auto tag) {
+                using To = typename decltype(tag)::type;
+                if constexpr (stores<To>) {
+                    const index pitch = apart * target.row_stride / index{sizeof(To)};
+                    sum_windows<To>(first, taps, buffers.weights, count, tile.columns,
+                                    {reinterpret_cast<To*>(to), pitch, true, false});
+                }
+            });
+        }
         const bool adds = blocks_.count() > 1;
-        const bool in_place = in_place_ && tile.columns >= vectors_of_row * lanes;
         detail::ResultRows<Result> results{buffers.sums, sums_pitch_, false, false};
         if (adds) {
             results = {buffers.sums + y * sums_pitch_, apart * sums_pitch_, false, block.row + block.column > 0};
-        } else if (in_place) {
-            results.first = reinterpret_cast<Result*>(target.at(tile.row + y, tile.column));
-            results.pitch = apart * target.row_stride / index{sizeof(Result)};
-            results.exact = true;
         }
-        const detail::Taps taps{block.rows, block.columns, window_.rows.dilation * loader_.pitch(), offsets_.data()};
-        sum_windows(buffers.pixels + y * loader_.output_pitch(), taps, buffers.weights, count, tile.columns, results);
-        for (index row = 0; row < count && !adds && !in_place; ++row) {
+        sum_windows<Result>(first, taps, buffers.weights, count, tile.columns, results);
+        for (index row = 0; row < count && !adds; ++row) {
             write(tile, y + row * apart, buffers.sums + row * sums_pitch_);
         }
     }
 
+    template <class To>
     void sum_windows(const Work* first, const detail::Taps& taps, const Work* weights, index rows, index columns,
-                     const detail::ResultRows<Result>& results) const {
+                     const detail::ResultRows<To>& results) const {
         if (rows == 1) {
             return sum_taps<1, vectors_of_row>(first, taps, weights, columns, results);
         }
@@ -366,32 +347,35 @@ private:
     static __attribute__((noinline)) void sum_taps(const Work* first, const detail::Taps& taps, const Work* weights,
                                                    index columns, const detail::ResultRows<To>& results) {
         const detail::Taps own = taps;  // a copy that no store can change
-        detail::sum_rows<Work, rows, wide>(columns, results, [&](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
+        detail::sum_rows<Work, Result, rows, wide>(columns, results, [&](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
             detail::add_taps(first + x, own, weights, tile);
         });
     }
 
-    template <int K>
+    template <int K, class To>
     void sum_square(const Work* first, const detail::Taps& taps, const Work* weights, index columns,
-                    const detail::ResultRows<Result>& results) const {
-        if (taps.pitch != square_pitch) {
-            sum_square_inside<K>(first, taps.pitch, weights, columns, results);
-        } else if (window_.rows.stride == 1) {
+                    const detail::ResultRows<To>& results) const {
+        if constexpr (std::is_same_v<To, Result>) {
+            if (taps.pitch != square_pitch) {
+                return sum_square_inside<K>(first, taps.pitch, weights, columns, results);
+            }
+        }
+        if (window_.rows.stride == 1) {
             sum_square<K, 1>(first, weights, columns, results);
         } else {
             sum_square<K, 2>(first, weights, columns, results);
         }
     }
 
-    template <int K, int step>
+    template <int K, int step, class To>
     __attribute__((noinline)) void sum_square(const Work* first, const Work* weights, index columns,
-                                              const detail::ResultRows<Result>& results) const {
+                                              const detail::ResultRows<To>& results) const {
         constexpr bool in_registers = K * K <= 25 && vector_bytes == 64;  // the weights
         Work own[K * K];                                                  // a copy that no store can change
         std::copy_n(weights, K * K, own);
         const Work* starts[K];
         detail::repeat<K>([&](auto column) { starts[column] = first + offsets_[column]; });
-        detail::sum_rows<Work, together, vectors_of_square>(
+        detail::sum_rows<Work, Result, together, vectors_of_square>(
             columns, results, [&](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
                 const Work* taps[K];
                 detail::repeat<K>([&](auto column) { taps[column] = opaque(starts[column] + x); });
@@ -400,13 +384,13 @@ private:
     }
 
     /// The same from rows of an image.
-    template <int K>
+    template <int K, class To>
     static __attribute__((noinline)) void sum_square_inside(const Work* first, index pitch, const Work* weights,
-                                                            index columns, const detail::ResultRows<Result>& results) {
+                                                            index columns, const detail::ResultRows<To>& results) {
         constexpr bool in_registers = K * K <= 25 && vector_bytes == 64;  // the weights
         Work own[K * K];                                                  // a copy that no store can change
         std::copy_n(weights, K * K, own);
-        detail::sum_rows<Work, together, vectors_of_square>(
+        detail::sum_rows<Work, Result, together, vectors_of_square>(
             columns, results, [&](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
                 const Work* lines[together + K - 1];
                 detail::repeat<together + K - 1>([&](auto row) { lines[row] = opaque(first + row * pitch + x); });
@@ -420,107 +404,37 @@ private:
     }
 
     const WidePlanes& planes_;
-    const Kernel& kernel_;
+    const ConstStack& kernel_;
     index kernels_;   // of an image
     index together_;  // of those
     index parts_;     // of a bank
     Window2D window_;
-    Window2D down_;    // of what the buffer holds
-    Window2D across_;  // of one row of the image
     index square_;
     double cost_;
     TileShape shape_;
     WindowBlocks blocks_;
     TileLoader<Work> loader_;
-    WindowBlocks line_blocks_;
-    TileLoader<Work> line_loader_;
     WriteRun<Result> write_;
     bool in_place_;
     bool reads_in_place_;
     index sums_pitch_;
     std::vector<index> offsets_;  // of a block's taps in a row of the buffer
-    std::vector<index> line_offsets_;
 };
 
-/// The largest sum of magnitudes of the kernels of a bank.
-double largest_sum(const ConstStack& kernels) {
-    double largest = 0;
-    for (index number = 0; number < kernels.planes(); ++number) {
-        const ConstPlane kernel = kernels.plane(number);
-        double sum = 0;
-        for (index row = 0; row < kernel.rows; ++row) {
-            for (index column = 0; column < kernel.columns; ++column) {
-                std::int32_t weight;
-                std::memcpy(&weight, kernel.at(row, column), sizeof(weight));
-                sum += std::abs(static_cast<double>(weight));
-            }
-        }
-        largest = std::max(largest, sum);
-    }
-    return largest;
-}
-
-/// The largest magnitude of an element, or of as many bits as need not be looked at.
-double largest_magnitude(Dtype dtype) {
-    return visit_dtype(dtype, [](auto tag) {
-        using T = typename decltype(tag)::type;
-        if constexpr (std::is_integral_v<T> && sizeof(T) <= 2) {
-            return std::is_signed_v<T> ? -static_cast<double>(std::numeric_limits<T>::min())
-                                       : static_cast<double>(std::numeric_limits<T>::max());
-        } else {
-            return std::numeric_limits<double>::infinity();
-        }
-    });
-}
-
-void run(const WidePlanes& planes, const Kernel& kernel, index kernels, const std::byte* fill, int workers) {
+void run(const WidePlanes& planes, const ConstStack& kernel, index kernels, const std::byte* fill, int workers) {
     const auto with = [&]<class Work, class Result, class Weight> {
         Correlation<Work, Result, Weight>(planes, kernel, kernels, fill).run(workers);
     };
-    switch (kernel.down.element.dtype) {
+    switch (kernel.element.dtype) {
         case Dtype::float32: return with.template operator()<float, float, float>();
         case Dtype::float64: return with.template operator()<double, double, double>();
         case Dtype::int64: return with.template operator()<std::uint64_t, std::int64_t, std::int64_t>();
         default: break;
     }
-    const double sum = largest_sum(kernel.down) * (kernel.across ? largest_sum(*kernel.across) : 1);
-    const double largest = sum * largest_magnitude(planes.image.element.dtype);
-    if (kernel.across && largest < 0x1p15) {  // otherwise multiply-adds of floats are as fast
-        return with.template operator()<std::uint16_t, std::int16_t, std::int32_t>();
-    }
-    if (largest <= 0x1p24) {
+    if (detail::largest_sum(kernel) * detail::largest_magnitude(planes.image.element.dtype) <= 0x1p24) {
         return with.template operator()<float, std::int32_t, std::int32_t>();
     }
     with.template operator()<std::uint32_t, std::int32_t, std::int32_t>();
-}
-
-/// Interleaved channels that have one kernel are one wide image.
-bool channels_share(const Kernel& kernel) {
-    const auto shared = [](const ConstStack& stack) {
-        return !stack.leading.empty() && stack.leading.back().stride == 0;
-    };
-    return shared(kernel.down) && (!kernel.across || shared(*kernel.across));
-}
-
-void run(const ConstStack& image, Kernel kernel, const MutableStack& out, const Window2D& window, const std::byte* fill,
-         int workers) {
-    const Dtype dtype = kernel.down.element.dtype;
-    require(!kernel.down.element.swapped, "correlate: the kernel is in native byte order");
-    require(detail::visit_weights(dtype, [](auto) {}), "correlate: the kernel is int32, int64, float32 or float64");
-    WidePlanes planes = channels_share(kernel) ? wide_planes(image, out, window) : WidePlanes{image, out, window, 1};
-    if (planes.channels > 1) {
-        kernel.down.leading.pop_back();
-        if (kernel.across) {
-            kernel.across->leading.pop_back();
-        }
-    }
-    if (kernel.across) {  // rows are summed along, with weights of their own
-        return run(planes, kernel, 1, fill, workers);
-    }
-    const detail::KernelBank bank = detail::kernel_bank(planes.image, kernel.down, planes.out);
-    planes.image = bank.image;
-    planes.out = bank.out;
-    run(planes, {bank.kernel, std::nullopt}, bank.kernels, fill, workers);
 }
 }  // namespace
 
@@ -533,17 +447,15 @@ void correlate(const ConstStack& image, const ConstStack& kernel, const MutableS
                const std::byte* fill, int workers) {
     require(kernel.first.rows == window.rows.size && kernel.first.columns == window.columns.size,
             "correlate: the window has the shape of the kernel");
-    run(image, {kernel, std::nullopt}, out, window, fill, workers);
-}
-
-void correlate_separable(const ConstStack& image, const ConstStack& column, const ConstStack& row,
-                         const MutableStack& out, const Window2D& window, const std::byte* fill, int workers) {
-    require(column.first.rows == window.rows.size && column.first.columns == 1 && row.first.rows == 1 &&
-                row.first.columns == window.columns.size,
-            "correlate_separable: the window has the shape of the outer product");
-    require(row.element.dtype == column.element.dtype && !row.element.swapped,
-            "correlate_separable: both factors have one type");
-    run(image, {column, row}, out, window, fill, workers);
+    require(!kernel.element.swapped, "correlate: the kernel is in native byte order");
+    require(detail::visit_weights(kernel.element.dtype, [](auto) {}),
+            "correlate: the kernel is int32, int64, float32 or float64");
+    ConstStack weights = kernel;
+    WidePlanes planes = detail::planes_of_kernels(image, out, window, {&weights});
+    const detail::KernelBank bank = detail::kernel_bank(planes.image, weights, planes.out);
+    planes.image = bank.image;
+    planes.out = bank.out;
+    run(planes, bank.kernel, bank.kernels, fill, workers);
 }
 
 }  // namespace imkernels

@@ -19,9 +19,4 @@ void correlate(const ConstStack& image, const ConstStack& kernel, const MutableS
 /// Nanoseconds of a result on one core (Zen 5), with a kernel of `item_size` bytes per weight.
 double cost_of_correlation(const Window2D& window, index item_size);
 
-/// The same with the outer product of `column`, kernels of K rows and one column, and `row`, of one row and L columns:
-/// first along the rows. For integers the caller has bounded the sums by the product of both bounds.
-void correlate_separable(const ConstStack& image, const ConstStack& column, const ConstStack& row,
-                         const MutableStack& out, const Window2D& window, const std::byte* fill, int workers);
-
 }  // namespace imkernels

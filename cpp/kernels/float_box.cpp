@@ -108,7 +108,7 @@ private:
         bool finite = true;
         for (index y = 0; y < tile.rows; ++y) {
             Line* const sums = column_sums(row, (tile.row + y) * window_.rows.stride, columns.before, columns.inside);
-            rows_.complete(columns, sums);
+            columns.complete(sums);
             const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
             Pixel* const results = in_place ? reinterpret_cast<Pixel*>(to) : buffer;

@@ -248,7 +248,7 @@ private:
                     detail::add_row(row, columns.inside, inside);
                 }
             }
-            rows_.complete(columns, sums);
+            columns.complete(sums);
             const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
             Result* const results = in_place ? reinterpret_cast<Result*>(to) : buffer;

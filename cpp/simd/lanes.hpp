@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "core/index.hpp"
@@ -159,6 +160,89 @@ IMKERNELS_INLINE Lanes<T> low_pairs(Lanes<T> one, Lanes<T> other) {
 template <class T>
 IMKERNELS_INLINE Lanes<T> high_pairs(Lanes<T> one, Lanes<T> other) {
     return ordered<[](index lane) { return (lane_count<T> + lane) / 2 + lane % 2 * lane_count<T>; }, T>(one, other);
+}
+
+namespace detail {
+template <class Wide, class Narrow>
+struct FewerOf {
+    typedef Narrow type __attribute__((vector_size(lane_count<Wide> * static_cast<index>(sizeof(Narrow)))));
+};
+
+/// A vector's number of elements of a narrower type: bytes, or numbers of 16 bits.
+template <class Wide, class Narrow>
+using Fewer = typename FewerOf<Wide, Narrow>::type;
+
+#if !defined(__SSE2__) || defined(__clang__)
+template <class Wide, class Narrow>
+IMKERNELS_INLINE auto widened(Fewer<Wide, Narrow> few) {
+    return __builtin_convertvector(few, Lanes<Wide>);
+}
+#elif defined(__AVX2__)  // GCC takes such conversions apart
+/// The same bits, as what the compiler's functions take.
+template <class To, class From>
+IMKERNELS_INLINE auto bits_as(From few) {
+    typedef To Same __attribute__((vector_size(sizeof(From))));
+    return reinterpret_cast<Same>(few);
+}
+
+template <class Wide, class Narrow>
+IMKERNELS_INLINE auto widened(Fewer<Wide, Narrow> few) {
+    constexpr bool has_sign = std::is_signed_v<Narrow>;
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Wide) == 2) {
+        return __builtin_ia32_pmovzxbw512_mask(bits_as<char>(few), Lanes<short>{}, -1);
+    } else if constexpr (sizeof(Narrow) == 1) {
+        return __builtin_ia32_pmovzxbd512_mask(bits_as<char>(few), Lanes<int>{}, -1);
+    } else if constexpr (has_sign) {
+        return __builtin_ia32_pmovsxwd512_mask(bits_as<short>(few), Lanes<int>{}, -1);
+    } else {
+        return __builtin_ia32_pmovzxwd512_mask(bits_as<short>(few), Lanes<int>{}, -1);
+    }
+#else
+    if constexpr (sizeof(Wide) == 2) {
+        return __builtin_ia32_pmovzxbw256(bits_as<char>(few));
+    } else if constexpr (sizeof(Narrow) == 1) {
+        typedef std::int64_t Pair __attribute__((vector_size(16)));
+        return __builtin_ia32_pmovzxbd256(bits_as<char>(Pair{reinterpret_cast<std::int64_t>(few), 0}));
+    } else if constexpr (has_sign) {
+        return __builtin_ia32_pmovsxwd256(bits_as<short>(few));
+    } else {
+        return __builtin_ia32_pmovzxwd256(bits_as<short>(few));
+    }
+#endif
+}
+#else
+/// Pairs of a number and what stands above it are a wider one.
+template <class Wide, class Narrow>
+IMKERNELS_INLINE auto widened(Fewer<Wide, Narrow> few) {
+    using Half = std::uint16_t;
+    if constexpr (sizeof(Wide) == 4 * sizeof(Narrow)) {
+        const Lanes<std::int32_t> bits{reinterpret_cast<std::int32_t>(few)};
+        const auto bytes = reinterpret_cast<Lanes<Narrow>>(bits);
+        const auto halves = reinterpret_cast<Lanes<Half>>(low_pairs<Narrow>(bytes, Lanes<Narrow>{}));
+        return low_pairs<Half>(halves, Lanes<Half>{});
+    } else {
+        const Lanes<std::int64_t> bits{reinterpret_cast<std::int64_t>(few)};
+        const auto low = reinterpret_cast<Lanes<Narrow>>(bits);
+        return low_pairs<Narrow>(low, std::is_signed_v<Narrow> ? Lanes<Narrow>(low < 0) : Lanes<Narrow>{});
+    }
+}
+#endif
+}  // namespace detail
+
+/// As many elements as `Wide` has lanes, as `Wide`s: of that type, or bytes or numbers of 16 bits.
+template <class Wide, class Narrow>
+IMKERNELS_INLINE Lanes<Wide> load_widened(const Narrow* source) {
+    if constexpr (std::is_same_v<Wide, Narrow>) {
+        return load_lanes(source);
+    } else if constexpr (std::is_floating_point_v<Wide>) {
+        return __builtin_convertvector(load_widened<std::int32_t>(source), Lanes<Wide>);
+    } else {
+        static_assert(sizeof(Wide) <= 4 && (sizeof(Narrow) == 2 || std::is_same_v<Narrow, std::uint8_t>));
+        detail::Fewer<Wide, Narrow> few;
+        std::memcpy(&few, source, sizeof(few));
+        return reinterpret_cast<Lanes<Wide>>(detail::widened<Wide, Narrow>(few));
+    }
 }
 
 inline constexpr index cache_line = 64;

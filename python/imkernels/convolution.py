@@ -408,7 +408,7 @@ def _method(
     method: str, window: _core.Window, extents: Pair, weights: Array
 ) -> tuple[tuple[Array, ...], Callable[..., None]]:
     """Return what a method takes in place of kernels of the dtype that is computed in, and its function."""
-    if method == "separable" or (method == "auto" and _separable_is_faster(weights)):
+    if method == "separable" or (method == "auto" and _core.separable_is_faster(window, *extents)):
         factors = _rank_one_factors(weights)
         if factors is not None:
             return factors, _core.correlate_separable
@@ -429,12 +429,6 @@ def _method(
     if method == "auto" and weights.dtype != _INT64 and _core.fft_is_faster(window, *extents, weights.itemsize):
         return (weights,), _core.correlate_fft
     return (weights,), _core.correlate
-
-
-def _separable_is_faster(weights: Array) -> bool:
-    """Return whether a row and a column take less time than the kernel itself, if it has rank 1 (Zen 5)."""
-    height, width = weights.shape[-2:]
-    return bool(2 * height * width >= 7 * (height + width))
 
 
 def _rank_one_factors(weights: Array) -> tuple[Array, Array] | None:

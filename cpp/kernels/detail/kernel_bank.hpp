@@ -1,9 +1,13 @@
-// Several kernels for one image, so that it is read once for all of them.
+// How images and their kernels belong together: several kernels for one image, so that it is read once for all of them,
+// and one kernel for the channels of a pixel.
 #pragma once
 
+#include <algorithm>
+#include <initializer_list>
 #include <vector>
 
 #include "core/array_view.hpp"
+#include "rows/wide_planes.hpp"
 
 namespace imkernels::detail {
 
@@ -50,6 +54,25 @@ inline KernelBank kernel_bank(ConstStack image, ConstStack kernel, MutableStack 
     }
     std::erase_if(image.leading, [](const auto& axis) { return axis.stride == 0; });
     return {image, kernel, out, kernels};
+}
+
+/// The planes of an image and its result. Interleaved channels that share their kernels, or the factors of those, are
+/// one wide image, and the kernels lose the axis of the channels.
+inline WidePlanes planes_of_kernels(const ConstStack& image, const MutableStack& out, const Window2D& window,
+                                    std::initializer_list<ConstStack*> kernels) {
+    const auto is_shared = [](const ConstStack* kernel) {
+        return !kernel->leading.empty() && kernel->leading.back().stride == 0;
+    };
+    if (!std::all_of(kernels.begin(), kernels.end(), is_shared)) {
+        return {image, out, window, 1};
+    }
+    const WidePlanes planes = wide_planes(image, out, window);
+    for (ConstStack* const kernel : kernels) {
+        if (planes.channels > 1) {
+            kernel->leading.pop_back();
+        }
+    }
+    return planes;
 }
 
 }  // namespace imkernels::detail

@@ -24,6 +24,7 @@ public:
                    (keys_ || std::is_same_v<Policy, FromOrderKey>);
     }
 
+    bool streams() const { return streams_; }
     /// Whether results are computed where they shall lie, and need not be written.
     bool in_place() const { return keys_ && !streams_; }
 

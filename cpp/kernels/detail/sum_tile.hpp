@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "kernels/detail/result_lanes.hpp"
 #include "kernels/detail/sorted_lanes.hpp"
 #include "simd/lanes.hpp"
 
@@ -17,12 +18,29 @@ template <class Work, int rows, int vectors>
 struct SumTile {
     Lanes<Work> sums[rows][vectors];
 
+    /// Whether vectors are moved by a lane in less time than another load takes, most of which lie in two cache lines.
+    static constexpr bool has_pairs = vector_bytes == cache_line && sizeof(Work) >= 4;
+
+    /// Adds the vectors of pixels at `tap` and those one pixel further on to the first row.
+    IMKERNELS_INLINE void add_pair(const Work* tap, const Work* weights) {
+        Lanes<Work> pixels[vectors + 1];
+        for (int v = 0; v <= vectors; ++v) {
+            pixels[v] = loaded(load_lanes(tap + v * lane_count<Work>));
+        }
+        for (int v = 0; v < vectors; ++v) {
+            sums[0][v] += weights[0] * pixels[v];
+        }
+        for (int v = 0; v < vectors; ++v) {
+            sums[0][v] += weights[1] * ordered<[](index lane) { return lane + 1; }, Work>(pixels[v], pixels[v + 1]);
+        }
+    }
+
     /// Adds the vectors of pixels at `tap` to the rows [first, last): weights[-row * apart] times.
-    template <int first, int last>
-    IMKERNELS_INLINE void add(const Work* tap, const Work* weights, index apart) {
+    template <int first, int last, class Pixel>
+    IMKERNELS_INLINE void add(const Pixel* tap, const Work* weights, index apart) {
         Lanes<Work> pixels[vectors];
         for (int v = 0; v < vectors; ++v) {
-            pixels[v] = loaded(load_lanes(tap + v * lane_count<Work>));
+            pixels[v] = loaded(load_widened<Work>(tap + v * lane_count<Work>));
         }
         repeat<last - first>([&](auto row) IMKERNELS_INLINE_LAMBDA {
             const Work weight = weights[-(first + row) * apart];
@@ -40,23 +58,29 @@ struct Taps {
     const index* offsets;
 };
 
+/// Calls add_row<begin, end>(row) for the rows of taps that `rows` windows have, of `size` rows each: of which each
+/// begins a row below the one before, and which are at least as many. The row is one of the windows [begin, end).
+template <int rows, class AddRow>
+IMKERNELS_INLINE void for_each_row(index size, const AddRow& add_row) {
+    repeat<rows - 1>([&](auto row) IMKERNELS_INLINE_LAMBDA { add_row.template operator()<0, row + 1>(row); });
+    for (index row = rows - 1; row < size; ++row) {
+        add_row.template operator()<0, rows>(row);
+    }
+    repeat<rows - 1>([&](auto row)
+                         IMKERNELS_INLINE_LAMBDA { add_row.template operator()<row + 1, rows>(size + row); });
+}
+
 /// Adds the sums of windows of which each begins a row of taps below the one before. There are at least as many rows of
 /// taps as of outputs.
 template <class Work, int rows, int vectors>
 IMKERNELS_INLINE void add_taps(const Work* first, const Taps& taps, const Work* weights,
                                SumTile<Work, rows, vectors>& tile) {
-    const auto add_row = [&]<int begin, int end>(index row) IMKERNELS_INLINE_LAMBDA {
+    for_each_row<rows>(taps.rows, [&]<int begin, int end>(index row) IMKERNELS_INLINE_LAMBDA {
         for (index column = 0; column < taps.columns; ++column) {
             tile.template add<begin, end>(first + row * taps.pitch + taps.offsets[column],
                                           weights + row * taps.columns + column, taps.columns);
         }
-    };
-    repeat<rows - 1>([&](auto row) IMKERNELS_INLINE_LAMBDA { add_row.template operator()<0, row + 1>(row); });
-    for (index row = rows - 1; row < taps.rows; ++row) {
-        add_row.template operator()<0, rows>(row);
-    }
-    repeat<rows - 1>([&](auto row)
-                         IMKERNELS_INLINE_LAMBDA { add_row.template operator()<row + 1, rows>(taps.rows + row); });
+    });
 }
 
 /// The same for square windows of a constant size that begin `step` rows apart, in a buffer of constant pitch;
@@ -88,6 +112,15 @@ IMKERNELS_INLINE void add_square(const Work* const (&lines)[rows + K - 1], const
     });
 }
 
+/// The same for windows of one column, of which `lines` are the rows from column `x` on.
+template <class Work, class Pixel, int rows, int vectors>
+IMKERNELS_INLINE void add_lines(const Pixel* const* lines, index size, index x, const Work* weights,
+                                SumTile<Work, rows, vectors>& tile) {
+    for_each_row<rows>(size, [&]<int begin, int end>(index row) IMKERNELS_INLINE_LAMBDA {
+        tile.template add<begin, end>(lines[row] + x, weights + row, 1);
+    });
+}
+
 /// Where rows of results are stored.
 template <class Result>
 struct ResultRows {
@@ -97,28 +130,25 @@ struct ResultRows {
     bool adds;   // to the results that are there
 };
 
-/// Computes rows of `count` results by `add(x, tile)`, which adds the sums from column x on. The results, of the size
-/// of the sums, hold them exactly.
-template <class Work, int rows, int vectors, class Result, class Add>
-IMKERNELS_INLINE void sum_rows(index count, const ResultRows<Result>& results, const Add& add) {
+/// Computes rows of `count` results by `add(x, tile)`, which adds the sums from column x on. The sums stand for
+/// `Result`s of their size, which hold them exactly, and are stored as those or as what `store_results` makes of them.
+template <class Work, class Result, int rows, int vectors, class To, class Add>
+IMKERNELS_INLINE void sum_rows(index count, const ResultRows<To>& results, const Add& add) {
     constexpr index lanes = lane_count<Work>;
     for (index start = 0; start < count; start += vectors * lanes) {
         const index x = results.exact ? std::min(start, count - vectors * lanes) : start;
         const auto at = [&](int row, int v) { return results.first + row * results.pitch + x + v * lanes; };
         SumTile<Work, rows, vectors> tile{};
-        if (results.adds) {
-            for (int row = 0; row < rows; ++row) {
+        if constexpr (std::is_same_v<To, Result>) {
+            for (int row = 0; results.adds && row < rows; ++row) {
                 for (int v = 0; v < vectors; ++v) {
                     tile.sums[row][v] = __builtin_convertvector(load_lanes(at(row, v)), Lanes<Work>);
                 }
             }
         }
         add(x, tile);
-        repeat<rows>([&](auto row) IMKERNELS_INLINE_LAMBDA {
-            for (int v = 0; v < vectors; ++v) {
-                store_lanes(at(row, v), __builtin_convertvector(tile.sums[row][v], Lanes<Result>));
-            }
-        });
+        repeat<rows>(
+            [&](auto row) IMKERNELS_INLINE_LAMBDA { store_results<Result, Work>(tile.sums[row], at(row, 0)); });
     }
 }
 

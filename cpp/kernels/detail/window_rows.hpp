@@ -9,13 +9,43 @@
 namespace imkernels::detail {
 
 /// The columns that the windows of a tile cover: `before` of them lie in front of the image, `behind` of them behind
-/// it. Their number among those `inside` that stands there stands in `sources`.
+/// it. Their number among those `inside` that stands there stands in `sources`, or no_source for the fill.
 struct TileColumns {
     bool direct;  // pixels are read from the image
+    bool has_fill;
     index first;  // column of the image
     index before, inside, behind;
     const index* sources;
+
+    /// Puts the sums of columns that lie outside beside those inside.
+    template <class Sum>
+    void complete(Sum* sums, Sum fill = {}) const {
+        const Sum* const own = sums + before;
+        for (index i = 0; i < before + behind; ++i) {
+            sums[i < before ? i : i + inside] = sources[i] == no_source ? fill : own[sources[i]];
+        }
+    }
 };
+
+/// The columns of a tile of a stride of 1; direct if what stands outside is copied from those inside, of at most `most`
+/// columns. `sources` is room for them.
+inline TileColumns columns_of_tile(const WidePlanes& planes, const Tile& tile, index* sources, index most) {
+    const WindowAxis& axis = planes.window.columns;
+    const index covered = axis.cover(tile.columns);
+    const index position = axis.position(tile.column);
+    const index extent = planes.image.first.columns;
+    const index before = std::clamp<index>(-position, 0, covered);
+    const index behind = std::clamp<index>(position + covered - extent, 0, covered - before);
+    const index inside = covered - before - behind;
+    TileColumns columns{before + behind <= most, false, position + before, before, inside, behind, sources};
+    for (index i = 0; i < before + behind && columns.direct; ++i) {
+        const index source = planes.column_at(position + (i < before ? i : i + inside));
+        sources[i] = source == no_source ? no_source : source - columns.first;
+        columns.has_fill |= source == no_source;
+        columns.direct = source == no_source || (sources[i] >= 0 && sources[i] < inside);
+    }
+    return columns;
+}
 
 /// Rows of a tile of an output of `rows`: many beside those that it only adds to its first sums.
 inline index rows_of_tile(index rows, const WindowAxis& window) {
@@ -43,23 +73,14 @@ public:
 
     TileColumns columns(const Tile& tile, Scratch& scratch) const {
         const WindowAxis& axis = window_.columns;
-        const index covered = axis.cover(tile.columns);
-        const index extent = image_.first.columns;
         auto* const sources = scratch.take<index>(most_outside(window_));
-        if (!image_has_pixels_ || axis.step() != axis.stride) {
-            return {false, 0, 0, covered, 0, sources};
+        if (image_has_pixels_ && axis.step() == axis.stride) {
+            const TileColumns columns = columns_of_tile(planes_, tile, sources, most_outside(window_));
+            if (columns.direct && !columns.has_fill) {
+                return columns;
+            }
         }
-        const index position = axis.position(tile.column);
-        const index before = std::clamp<index>(-position, 0, covered);
-        const index behind = std::clamp<index>(position + covered - extent, 0, covered - before);
-        const TileColumns columns{true, position + before, before, covered - before - behind, behind, sources};
-        bool direct = before + behind <= most_outside(window_);
-        for (index i = 0; i < before + behind && direct; ++i) {
-            const index outside = position + (i < before ? i : i + columns.inside);
-            sources[i] = planes_.column_at(outside) - columns.first;  // no_source lies far outside
-            direct = sources[i] >= 0 && sources[i] < columns.inside;
-        }
-        return direct ? columns : TileColumns{false, 0, 0, covered, 0, sources};
+        return {false, false, 0, 0, axis.cover(tile.columns), 0, sources};
     }
 
     /// The pixels inside of the row that lies `y` rows behind the first one of output row 0. `buffer` is room for a
@@ -75,19 +96,6 @@ public:
         }
         loader_.load_row(plane, position, tile.column, tile.columns, buffer);
         return buffer;
-    }
-
-    /// Puts the sums of columns that lie outside beside those inside.
-    template <class Sum>
-    static void complete(const TileColumns& columns, Sum* sums) {
-        const Sum* const inside = sums + columns.before;
-        Sum* const behind = sums + columns.before + columns.inside;
-        for (index i = 0; i < columns.before; ++i) {
-            sums[i] = inside[columns.sources[i]];
-        }
-        for (index i = 0; i < columns.behind; ++i) {
-            behind[i] = inside[columns.sources[columns.before + i]];
-        }
     }
 
     /// Keeps the first `count` of the results that are asked for.

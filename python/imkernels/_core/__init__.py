@@ -63,6 +63,7 @@ correlate = _module.correlate
 has_fft = _module.has_fft
 fft_is_faster = _module.fft_is_faster
 correlate_fft = _module.correlate_fft
+separable_is_faster = _module.separable_is_faster
 correlate_separable = _module.correlate_separable
 max_pool = _module.max_pool
 max_pool_backward = _module.max_pool_backward
