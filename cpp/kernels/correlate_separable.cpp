@@ -83,7 +83,7 @@ private:
     static constexpr int vectors_of_row = 4;
     static constexpr index narrowest = vectors_of_row * lanes;  // row that may be taken where it lies
 
-    static constexpr index most_columns = 1024;  // of a tile
+    static constexpr index most_columns = 2048;  // of a tile
     static constexpr index most_taps = 1024;     // whose rows are kept
     static constexpr index most_outside = 2048;  // columns of a tile that are copied
     static constexpr double most_bytes = 1 << 20;
@@ -195,7 +195,7 @@ private:
                 sum_down(tile, y, count, buffers, loaded);
             }
             for (index row = 0; row < count; ++row) {
-                bring_near(tile, source, y + count + row);
+                bring_near(tile, y + count + row, source);
                 const Work* const sums = (in_place ? sums_inside(columns, buffers) : buffers.sums) + row * pitch_;
                 sum_along(tile, y + row, in_place ? in_phases(sums, buffers) : sums, buffers);
             }
@@ -253,14 +253,22 @@ private:
         return phases > 1 ? buffers.phases : sums;
     }
 
-    /// Has the last row fetched that output row `y` of a tile needs, if it lies in the image.
-    void bring_near(const Tile& tile, const ConstPlane& image, index y) const {
+    /// Has the last row fetched that output row `y` of a tile needs, and that row itself, if they are there.
+    void bring_near(const Tile& tile, index y, const ConstPlane& image) const {
         const index row = window_.rows.position(tile.row + y, window_.rows.size - 1);
-        const index first = std::max<index>(0, window_.columns.position(tile.column));
-        const index end = std::min(image.columns, window_.columns.position(tile.column) + window_.columns.cover(tile.columns));
+        const index first = window_.columns.position(tile.column);
+        const index begin = std::max<index>(0, first);
+        const index end = std::min(image.columns, first + window_.columns.cover(tile.columns));
         if (row >= 0 && row < image.rows && image.column_stride == item_size_of(planes_.image.element.dtype)) {
-            for (const std::byte* pixel = image.at(row, first); pixel < image.at(row, end); pixel += cache_line) {
+            for (const std::byte* pixel = image.at(row, begin); pixel < image.at(row, end); pixel += cache_line) {
                 prefetch(pixel);
+            }
+        }
+        if (y < tile.rows && sum_along_inside_ != nullptr) {
+            const MutablePlane out = planes_.out.plane(tile.plane);
+            const std::byte* const results = out.at(tile.row + y, tile.column);
+            for (index byte = 0; byte < tile.columns * out.column_stride; byte += cache_line) {
+                prefetch_to_write(results + byte);
             }
         }
     }
