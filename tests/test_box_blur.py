@@ -530,3 +530,34 @@ def test_opencv(cv2, mode, border, size):
     height, width = (size, size) if isinstance(size, int) else size
     expected = cv2.blur(image, (width, height), borderType=border)
     np.testing.assert_allclose(ik.box_blur(image, size, mode=mode), expected, rtol=0, atol=1e-4)
+
+
+# Batches of small images
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [{"mode": mode, "cval": 3} for mode in cases.MODES]
+    + [
+        {"padding": ((20, 0), (3, 31))},
+        {"padding": "valid"},
+        {"origin": (-1, 1)},
+        {"normalize": False},
+        {"stride": (2, 1)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("size", [1, 3, (2, 5), (4, 4), (7, 6), (32, 5), (40, 41)], ids=str)
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i4"])
+def test_images_of_a_batch_are_blurred_as_by_themselves(dtype, size, keywords):
+    batch = cases.seeded_image((19, 28, 25), dtype)
+    if keywords == {"padding": "valid"} and max(np.ravel(size)) > 25:
+        size = (28, 25)
+    alone = np.stack([ik.box_blur(image, size, **keywords) for image in batch])
+    assert_same_bits(ik.box_blur(batch, size, **keywords), alone)
+    assert_same_bits(ik.box_blur(batch[:3], size, **keywords), alone[:3])
+    turned = ik.box_blur(batch[::-1], size, **keywords, workers=3)
+    assert_same_bits(turned[::-1], alone)
+    out = np.zeros((*alone.shape, 2), alone.dtype)[..., 0]
+    ik.box_blur(batch.reshape(19, 1, 28, 25), size, out=out[:, None], **keywords)
+    assert_same_bits(out, alone)

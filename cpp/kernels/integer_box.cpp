@@ -19,6 +19,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "core/check.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/tree_sums.hpp"
 #include "kernels/detail/window_rows.hpp"
@@ -183,18 +184,24 @@ template <class Pixel, class Result>
 class IntegerBox {
 public:
     IntegerBox(const WidePlanes& planes, const std::byte* fill)
-        : out_(planes.out),
+        : planes_(planes),
+          out_(planes.out),
           window_(planes.window),
           channels_(planes.channels),
           taps_(window_.taps()),
           shape_(choose_shape(out_.first.rows, out_.first.columns, window_, channels_)),
           rows_(planes, shape_.columns, fill),
           interleaved_(planes.image.interleaved()),
+          fill_(read_fill<AsNumber, Pixel>(planes.image.element.dtype, fill).value),
+          together_(choose_together(planes)),
           short_(has_short_means && window_.columns.size <= SumPlan::largest && ShortMean<false>::is_exact(taps_)),
           along_(short_ ? window_.columns.size : 1, window_.columns.dilation),
           write_(out_) {}
 
     void run(int workers) const {
+        if (together_ > 1) {
+            return run_together(workers);
+        }
         const index pitch = rows_.pitch();
         const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) + 2 * Scratch::bytes<Pixel>(pitch) +
                                   Scratch::bytes<Result>(pitch) + Scratch::bytes<Column>(pitch) +
@@ -211,12 +218,105 @@ private:
     using SumPlan = detail::SumPlan;
     using Column = ColumnOf<Pixel>;
     using Sum = SumOf<Pixel>;
+    static constexpr index most_together = 8;
+    static constexpr index most_covered = 128;  // columns of those
     static constexpr bool has_short_means = std::is_same_v<Result, std::uint8_t>;
 
     static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
         const index wide = std::max<index>(4096, 4 * window.columns.reach());
         return {detail::rows_of_tile(rows, window.rows),
                 std::max(channels, std::clamp<index>(columns, 1, wide / window.columns.step()) / channels * channels)};
+    }
+
+    /// Small images of a batch whose rows are put side by side, so that loops over rows are long enough; 1 for others.
+    static index choose_together(const WidePlanes& planes) {
+        constexpr index most_rows = 64;
+        const auto& [rows, columns] = planes.window;
+        const MutablePlane& out = planes.out.first;
+        const index covered = columns.cover(out.columns);
+        const bool small = out.rows <= most_rows && covered <= most_covered && rows.size <= most_rows / 2;
+        const bool simple = rows.stride == 1 && columns.stride == 1 && planes.channels == 1 &&
+                            has_rows_of<Pixel>(planes.image) && planes.image.interleaved() == 1;
+        return small && simple ? std::min(most_together, planes.out.planes()) : 1;
+    }
+
+    /// Blurs `together_` small images at once.
+    void run_together(int workers) const {
+        const index span = window_.columns.cover(out_.first.columns);
+        const index pitch = together_ * span + row_slack;
+        const index kept = window_.rows.size + 1;
+        const std::size_t bytes = Scratch::bytes<index>(most_covered) + Scratch::bytes<Pixel>(kept * pitch) +
+                                  Scratch::bytes<Result>(pitch) + Scratch::bytes<Column>(pitch) +
+                                  Scratch::bytes<Column>(along_.room(pitch)) + Scratch::bytes<Sum>(pitch);
+        const TileShape whole{out_.first.rows, out_.first.columns};
+        const double cost = 0.5 * static_cast<double>(together_);
+        const TileGrid grid(ceil_div(out_.planes(), together_), whole.rows, whole.columns, whole, cost, 1);
+        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
+            const index first = tile.plane * together_;
+            blur_together(first, std::min(together_, out_.planes() - first), scratch);
+        });
+    }
+
+    void blur_together(index first, index images, Scratch scratch) const {
+        const Window2D& window = window_;
+        const Tile tile{first, 0, 0, out_.first.rows, out_.first.columns};
+        auto* const sources = scratch.take<index>(most_covered);
+        const detail::TileColumns columns = detail::columns_of_tile(planes_, tile, sources, most_covered);
+        require(columns.direct, "integer_box: what stands outside of an image is in it");
+        const index span = window.columns.cover(tile.columns);
+        const index pitch = together_ * span + row_slack;
+        const index kept = window.rows.size + 1;
+        auto* const pixels = scratch.take<Pixel>(kept * pitch);
+        auto* const results = scratch.take<Result>(pitch);
+        auto* const sums = scratch.take<Column>(pitch);
+        auto* const room = scratch.take<Column>(along_.room(pitch));
+        auto* const line = scratch.take<Sum>(pitch);
+        ConstPlane from[most_together];
+        MutablePlane to[most_together];
+        for (index i = 0; i < images; ++i) {
+            from[i] = planes_.image.plane(first + i);
+            to[i] = out_.plane(first + i);
+        }
+        const auto row = [&](index y) { return pixels + y % kept * pitch; };
+        const auto load = [&](index y) {
+            const index source = border_run(window.rows.border, from[0].rows, window.rows.position(0) + y).source;
+            for (index i = 0; i < images; ++i) {
+                Pixel* const part = row(y) + i * span;
+                if (source == no_source) {
+                    std::fill_n(part, span, fill_);
+                } else {
+                    const auto* const own = reinterpret_cast<const Pixel*>(from[i].at(source, columns.first));
+                    detail::copy_few(own, columns.inside, part + columns.before);
+                    columns.complete(part, fill_);
+                }
+            }
+        };
+        const index width = images * span;
+        std::fill_n(sums, width, Column{0});
+        for (index y = 0; y < window.rows.size - 1; ++y) {
+            load(y);
+            detail::add_row(row(y), width, sums);
+        }
+        for (index y = 0; y < tile.rows; ++y) {
+            const index last = y + window.rows.size - 1;
+            load(last);
+            if (y == 0) {
+                detail::add_row(row(last), width, sums);
+            } else {
+                replace_row(row(last), row(y - 1), width, sums);
+            }
+            finish(sums, width, room, line, pitch, results);
+            for (index i = 0; i < images; ++i) {
+                write_row(results + i * span, tile.columns, to[i].at(y, 0), to[i].column_stride);
+            }
+        }
+    }
+
+    void write_row(const Result* results, index count, std::byte* target, index stride) const {
+        if (write_.in_place()) {
+            return detail::copy_few(results, count, reinterpret_cast<Result*>(target));
+        }
+        write_(results, count, target, stride);
     }
 
     void blur(const Tile& tile, Scratch scratch) const {
@@ -252,7 +352,7 @@ private:
             const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
             Result* const results = in_place ? reinterpret_cast<Result*>(to) : buffer;
-            finish(sums, covered, room, line, results);
+            finish(sums, covered, room, line, pitch, results);
             if (!in_place) {
                 rows_.pick(results, tile.columns);
                 write_(results, tile.columns, to, target.column_stride);
@@ -261,14 +361,14 @@ private:
     }
 
     /// The means, or the sums, of all windows in a row of sums of columns.
-    void finish(const Column* sums, index covered, Column* room, Sum* line, Result* results) const {
+    void finish(const Column* sums, index covered, Column* room, Sum* line, index pitch, Result* results) const {
         const index reach = window_.columns.reach();
         const index count = covered - reach + 1;
         const bool even = taps_ % 2 == 0;
         if constexpr (has_short_means) {
             if (short_) {
-                return even ? along_(sums, count, room, rows_.pitch(), ShortMean<true>(taps_), results)
-                            : along_(sums, count, room, rows_.pitch(), ShortMean<false>(taps_), results);
+                return even ? along_(sums, count, room, pitch, ShortMean<true>(taps_), results)
+                            : along_(sums, count, room, pitch, ShortMean<false>(taps_), results);
             }
         }
         differences(sums, covered, window_.columns.size * channels_, line);
@@ -286,6 +386,7 @@ private:
                     : finish_row(first, count, ReciprocalMean<double, Pixel, false>(taps_), results);
     }
 
+    const WidePlanes& planes_;
     const MutableStack& out_;
     Window2D window_;
     index channels_;
@@ -293,7 +394,9 @@ private:
     TileShape shape_;
     detail::WindowRows<Pixel> rows_;
     index interleaved_;
-    bool short_;  // sums fit 16 bits
+    Pixel fill_;
+    index together_;  // images
+    bool short_;      // sums fit 16 bits
     detail::SumAlong<Column> along_;
     detail::ResultWriter<Result, FromNumber> write_;
 };

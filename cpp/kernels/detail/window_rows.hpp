@@ -5,6 +5,7 @@
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
+#include "simd/lanes.hpp"
 
 namespace imkernels::detail {
 
@@ -45,6 +46,23 @@ inline TileColumns columns_of_tile(const WidePlanes& planes, const Tile& tile, i
         columns.direct = source == no_source || (sources[i] >= 0 && sources[i] < inside);
     }
     return columns;
+}
+
+/// Copies elements that mostly are few, and so not worth the call of a function.
+template <class T>
+IMKERNELS_INLINE void copy_few(const T* source, index count, T* target) {
+    constexpr index together = 16 / sizeof(T);
+    typedef T Few __attribute__((vector_size(16)));
+    if (count < together) {
+        std::copy_n(source, count, target);
+        return;
+    }
+    for (index i = 0; i < count; i += together) {
+        const index x = std::min(i, count - together);  // the last ones may overlap
+        Few few;
+        std::memcpy(&few, source + x, sizeof(few));
+        std::memcpy(target + x, &few, sizeof(few));
+    }
 }
 
 /// Rows of a tile of an output of `rows`: many beside those that it only adds to its first sums.
