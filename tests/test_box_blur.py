@@ -553,6 +553,8 @@ def test_images_of_a_batch_are_blurred_as_by_themselves(dtype, size, keywords):
     batch = cases.seeded_image((19, 28, 25), dtype)
     if keywords == {"padding": "valid"} and max(np.ravel(size)) > 25:
         size = (28, 25)
+    if "origin" in keywords and size == 1:
+        size = 9
     alone = np.stack([ik.box_blur(image, size, **keywords) for image in batch])
     assert_same_bits(ik.box_blur(batch, size, **keywords), alone)
     assert_same_bits(ik.box_blur(batch[:3], size, **keywords), alone[:3])
