@@ -199,7 +199,7 @@ public:
           write_(out_) {}
 
     void run(int workers) const {
-        if (together_ > 1) {
+        if (together_ > 0) {
             return run_together(workers);
         }
         const index pitch = rows_.pitch();
@@ -228,7 +228,7 @@ private:
                 std::max(channels, std::clamp<index>(columns, 1, wide / window.columns.step()) / channels * channels)};
     }
 
-    /// Small images of a batch whose rows are put side by side, so that loops over rows are long enough; 1 for others.
+    /// Small images of a batch whose rows are put side by side, so that loops over rows are long enough; 0 for others.
     static index choose_together(const WidePlanes& planes) {
         constexpr index most_rows = 64;
         const auto& [rows, columns] = planes.window;
@@ -237,13 +237,13 @@ private:
         const bool small = out.rows <= most_rows && covered <= most_covered && rows.size <= most_rows / 2;
         const bool simple = rows.stride == 1 && columns.stride == 1 && planes.channels == 1 &&
                             has_rows_of<Pixel>(planes.image) && planes.image.interleaved() == 1;
-        return small && simple ? std::min(most_together, planes.out.planes()) : 1;
+        return small && simple ? std::min(most_together, planes.out.planes()) : 0;
     }
 
     /// Blurs `together_` small images at once.
     void run_together(int workers) const {
         const index span = window_.columns.cover(out_.first.columns);
-        const index pitch = together_ * span + row_slack;
+        const index pitch = together_ * span + 2 * row_slack;
         const index kept = window_.rows.size + 1;
         const std::size_t bytes = Scratch::bytes<index>(most_covered) + Scratch::bytes<Pixel>(kept * pitch) +
                                   Scratch::bytes<Result>(pitch) + Scratch::bytes<Column>(pitch) +
@@ -264,7 +264,7 @@ private:
         const detail::TileColumns columns = detail::columns_of_tile(planes_, tile, sources, most_covered);
         require(columns.direct, "integer_box: what stands outside of an image is in it");
         const index span = window.columns.cover(tile.columns);
-        const index pitch = together_ * span + row_slack;
+        const index pitch = together_ * span + 2 * row_slack;
         const index kept = window.rows.size + 1;
         auto* const pixels = scratch.take<Pixel>(kept * pitch);
         auto* const results = scratch.take<Result>(pitch);
@@ -291,7 +291,11 @@ private:
                 }
             }
         };
-        const index width = images * span;
+        // Loops end with a whole vector, in the room behind rows.
+        const index count = round_up(images * span - window.columns.reach() + 1, lane_count<Pixel>);
+        const index covered = count + window.columns.reach() - 1;
+        const index width = round_up(covered, lane_count<Pixel>);
+        std::fill_n(pixels, kept * pitch, Pixel{0});
         std::fill_n(sums, width, Column{0});
         for (index y = 0; y < window.rows.size - 1; ++y) {
             load(y);
@@ -305,7 +309,7 @@ private:
             } else {
                 replace_row(row(last), row(y - 1), width, sums);
             }
-            finish(sums, width, room, line, pitch, results);
+            finish(sums, covered, room, line, pitch, results);
             for (index i = 0; i < images; ++i) {
                 write_row(results + i * span, tile.columns, to[i].at(y, 0), to[i].column_stride);
             }
