@@ -15,6 +15,7 @@
 
 #include "core/check.hpp"
 #include "kernels/detail/kernel_bank.hpp"
+#include "kernels/detail/near.hpp"
 #include "kernels/detail/sum_tile.hpp"
 #include "kernels/detail/weights.hpp"
 #include "rows/row_writer.hpp"
@@ -288,6 +289,8 @@ private:
     /// Brings row `y` of the buffer.
     void load_row(const Tile& tile, const TileLoader<Work>& loader, index y, const Buffers& buffers) const {
         const ConstPlane source = planes_.image.plane(tile.plane / kernels_);
+        detail::bring_pixels_near(planes_.image, window_.columns, tile, tile.plane / kernels_,
+                                  loader.row_position(tile.row, tile.rows, y + 1));
         loader.load_row(source, loader.row_position(tile.row, tile.rows, y), tile.column, tile.columns,
                         buffers.pixels + y * loader.pitch());
     }

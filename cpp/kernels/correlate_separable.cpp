@@ -12,6 +12,7 @@
 
 #include "core/check.hpp"
 #include "kernels/detail/kernel_bank.hpp"
+#include "kernels/detail/near.hpp"
 #include "kernels/detail/phases.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/sum_tile.hpp"
@@ -195,7 +196,7 @@ private:
                 sum_down(tile, y, count, buffers, loaded);
             }
             for (index row = 0; row < count; ++row) {
-                bring_near(tile, y + count + row, source);
+                bring_near(tile, y + count + row);
                 const Work* const sums = (in_place ? sums_inside(columns, buffers) : buffers.sums) + row * pitch_;
                 sum_along(tile, y + row, in_place ? in_phases(sums, buffers) : sums, buffers);
             }
@@ -253,23 +254,12 @@ private:
         return phases > 1 ? buffers.phases : sums;
     }
 
-    /// Has the last row fetched that output row `y` of a tile needs, and that row itself, if they are there.
-    void bring_near(const Tile& tile, index y, const ConstPlane& image) const {
+    /// Has the last row fetched that output row `y` of a tile needs, and that row itself.
+    IMKERNELS_INLINE void bring_near(const Tile& tile, index y) const {
         const index row = window_.rows.position(tile.row + y, window_.rows.size - 1);
-        const index first = window_.columns.position(tile.column);
-        const index begin = std::max<index>(0, first);
-        const index end = std::min(image.columns, first + window_.columns.cover(tile.columns));
-        if (row >= 0 && row < image.rows && image.column_stride == item_size_of(planes_.image.element.dtype)) {
-            for (const std::byte* pixel = image.at(row, begin); pixel < image.at(row, end); pixel += cache_line) {
-                prefetch(pixel);
-            }
-        }
-        if (y < tile.rows && sum_along_inside_ != nullptr) {
-            const MutablePlane out = planes_.out.plane(tile.plane);
-            const std::byte* const results = out.at(tile.row + y, tile.column);
-            for (index byte = 0; byte < tile.columns * out.column_stride; byte += cache_line) {
-                prefetch_to_write(results + byte);
-            }
+        detail::bring_pixels_near(planes_.image, window_.columns, tile, tile.plane, row);
+        if (sum_along_inside_ != nullptr) {
+            detail::bring_results_near(planes_.out, tile, y);
         }
     }
 

@@ -247,13 +247,14 @@ IMKERNELS_INLINE Lanes<Wide> load_widened(const Narrow* source) {
 
 inline constexpr index cache_line = 64;
 
-/// Has the cache line of an address brought near; it may be any.
-inline void prefetch(const void* address) {
+/// Has the cache line of an address brought near; it may be any. What only calls this is to be inlined as well: GCC
+/// takes it for a function without effect.
+IMKERNELS_INLINE void prefetch(const void* address) {
     __builtin_prefetch(address);
 }
 
 /// The same for a cache line that is going to be overwritten.
-inline void prefetch_to_write(const void* address) {
+IMKERNELS_INLINE void prefetch_to_write(const void* address) {
     __builtin_prefetch(address, 1);
 }
 

@@ -1,0 +1,42 @@
+// Rows that are needed soon, brought near while others are computed with: what finds streams of memory by itself has
+// to find each row anew.
+#pragma once
+
+#include <algorithm>
+
+#include "core/array_view.hpp"
+#include "core/window.hpp"
+#include "rows/tile_grid.hpp"
+#include "simd/lanes.hpp"
+
+namespace imkernels::detail {
+
+/// Has what the windows of a tile's columns cover of a row fetched, if the row is one of the image and its pixels lie
+/// side by side.
+IMKERNELS_INLINE void bring_pixels_near(const ConstStack& image, const WindowAxis& columns, const Tile& tile, index plane,
+                              index row) {
+    const index size = item_size_of(image.element.dtype);
+    if (row < 0 || row >= image.first.rows || image.first.column_stride != size) {
+        return;
+    }
+    const index first = columns.position(tile.column);
+    const index begin = std::max<index>(0, first);
+    const index end = std::min(image.first.columns, first + columns.cover(tile.columns));
+    const std::byte* const pixels = image.plane(plane).at(row, 0);
+    for (index byte = begin * size; byte < end * size; byte += cache_line) {
+        prefetch(pixels + byte);
+    }
+}
+
+/// The same for a row of results of a tile, which are going to be stored.
+IMKERNELS_INLINE void bring_results_near(const MutableStack& out, const Tile& tile, index y) {
+    if (y >= tile.rows) {
+        return;
+    }
+    const std::byte* const results = out.plane(tile.plane).at(tile.row + y, tile.column);
+    for (index byte = 0; byte < tile.columns * out.first.column_stride; byte += cache_line) {
+        prefetch_to_write(results + byte);
+    }
+}
+
+}  // namespace imkernels::detail
