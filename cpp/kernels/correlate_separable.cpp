@@ -56,12 +56,11 @@ public:
     }
 
     void run(int workers) const {
-        const std::size_t bytes = Scratch::bytes<Work>(taps_kept()) + Scratch::bytes<Work>(block_.size) +
-                                  Scratch::bytes<Work>((keeps_ ? kept_ : 1) * pitch_) +
-                                  Scratch::bytes<Work>(at_once_ * pitch_ + lanes) +
-                                  Scratch::bytes<Work>(phases_kept()) +
-                                  Scratch::bytes<Result>(shape_.columns + row_slack) +
-                                  Scratch::bytes<const std::byte*>(lines_kept()) + Scratch::bytes<index>(most_outside);
+        const std::size_t bytes =
+            Scratch::bytes<Work>(taps_kept()) + Scratch::bytes<Work>(block_.size) +
+            Scratch::bytes<Work>((keeps_ ? kept_ : 1) * pitch_) + Scratch::bytes<Work>(at_once_ * pitch_ + lanes) +
+            Scratch::bytes<Work>(phases_kept()) + Scratch::bytes<Result>(shape_.columns + row_slack) +
+            Scratch::bytes<const std::byte*>(lines_kept()) + Scratch::bytes<index>(most_outside);
         const MutablePlane& out = planes_.out.first;
         const TileGrid grid(planes_.image.planes(), out.rows, out.columns, shape_, cost_of_output(),
                             planes_.image.interleaved());
@@ -123,8 +122,8 @@ private:
     }
 
     double lines_bytes(TileShape shape) const {
-        return static_cast<double>(kept_) *
-               static_cast<double>(window_.columns.cover(shape.columns) + row_slack) * double{sizeof(Work)};
+        return static_cast<double>(kept_) * static_cast<double>(window_.columns.cover(shape.columns) + row_slack) *
+               double{sizeof(Work)};
     }
 
     TileShape choose_shape() const {
@@ -184,7 +183,8 @@ private:
         detail::copy_weights<Weight>(row_.plane(tile.plane), 0, window_.columns.size, buffers.across);
         const ConstPlane source = planes_.image.plane(tile.plane);
         const detail::TileColumns columns = inner_columns(tile, buffers);
-        const auto inside = columns.direct ? window_.rows.inside(tile.row, tile.rows, source.rows) : WindowAxis::Range{};
+        const auto inside =
+            columns.direct ? window_.rows.inside(tile.row, tile.rows, source.rows) : WindowAxis::Range{};
         const Work outside = columns.direct && columns.has_fill ? sum_of_fill(buffers) : Work{};
         index loaded = 0;
         for (index y = 0; y < tile.rows;) {
@@ -287,7 +287,8 @@ private:
         if (sum_along_inside_ != nullptr && tile.columns >= narrowest) {
             return sum_along_inside_(sums, offsets_.data(), taps, buffers.across, tile.columns, to);
         }
-        sum_along<Result>(sums, offsets_.data(), taps, buffers.across, tile.columns, {buffers.results, 0, false, false});
+        sum_along<Result>(sums, offsets_.data(), taps, buffers.across, tile.columns,
+                          {buffers.results, 0, false, false});
         write_(buffers.results, tile.columns, to, target.column_stride);
     }
 
@@ -389,9 +390,8 @@ private:
         }
         detail::sum_rows<Work, Result, 1, vectors_of_row>(
             count, results, [&](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
-                detail::repeat<known>([&](auto tap) IMKERNELS_INLINE_LAMBDA {
-                    tile.template add<0, 1>(starts[tap] + x, own + tap, 1);
-                });
+                detail::repeat<known>(
+                    [&](auto tap) IMKERNELS_INLINE_LAMBDA { tile.template add<0, 1>(starts[tap] + x, own + tap, 1); });
                 for (index tap = 0; known == 0 && tap < taps; ++tap) {
                     tile.template add<0, 1>(line + offsets[tap] + x, weights + tap, 1);
                 }
@@ -408,9 +408,8 @@ private:
         detail::sum_rows<Work, Result, 1, vectors_of_row>(
             count, results, [=](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
                 const Work* const first = line + x;
-                detail::repeat<known / 2>([&](auto pair) IMKERNELS_INLINE_LAMBDA {
-                    tile.add_pair(first + 2 * pair, own + 2 * pair);
-                });
+                detail::repeat<known / 2>(
+                    [&](auto pair) IMKERNELS_INLINE_LAMBDA { tile.add_pair(first + 2 * pair, own + 2 * pair); });
                 for (index tap = 0; known == 0 && tap + 1 < taps; tap += 2) {
                     tile.add_pair(first + tap, own + tap);
                 }
@@ -493,12 +492,13 @@ void correlate_separable(const ConstStack& image, ConstStack column, ConstStack 
 }
 
 bool separable_is_faster(const Window2D& window, index rows, index columns) {
-    constexpr double cost_of_tap = 0.01;     // nanoseconds
+    constexpr double cost_of_tap = 0.01;      // nanoseconds
     constexpr double cost_of_factors = 15e3;  // which have to be found
     const auto down = static_cast<double>(window.rows.size);
     const auto across = static_cast<double>(window.columns.size);
     const double taps = down * static_cast<double>(window.columns.step()) + across;  // of a result
-    const double saved = cost_of_tap * (down * across - taps) * static_cast<double>(rows) * static_cast<double>(columns);
+    const double saved =
+        cost_of_tap * (down * across - taps) * static_cast<double>(rows) * static_cast<double>(columns);
     return 2 * down * across >= 3 * taps && saved >= cost_of_factors;
 }
 

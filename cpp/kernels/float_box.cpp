@@ -13,6 +13,7 @@
 
 #include "core/finite.hpp"
 #include "kernels/detail/column_sums.hpp"
+#include "kernels/detail/near.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/tree_sums.hpp"
 #include "kernels/detail/window_rows.hpp"
@@ -50,7 +51,8 @@ template <class Pixel, class Line, class Sum, class Finish>
 class FloatBox {
 public:
     FloatBox(const WidePlanes& planes, const std::byte* fill, Finish finish)
-        : out_(planes.out),
+        : image_(planes.image),
+          out_(planes.out),
           window_(planes.window),
           finish_(finish),
           shape_(choose_shape(out_.first.rows, out_.first.columns, window_, planes.channels)),
@@ -112,6 +114,8 @@ private:
             const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
             Pixel* const results = in_place ? reinterpret_cast<Pixel*>(to) : buffer;
+            detail::bring_pixels_near(image_, window_.columns, tile, tile.plane,
+                                      window_.rows.position(tile.row + y + 1, window_.rows.size - 1));
             along_(sums, count, room, pitch, finish_, results);
             finite &= all_finite(results, count);
             if (!in_place) {
@@ -122,6 +126,7 @@ private:
         return finite;
     }
 
+    const ConstStack& image_;
     const MutableStack& out_;
     Window2D window_;
     Finish finish_;

@@ -13,8 +13,8 @@ namespace imkernels::detail {
 
 /// Has what the windows of a tile's columns cover of a row fetched, if the row is one of the image and its pixels lie
 /// side by side.
-IMKERNELS_INLINE void bring_pixels_near(const ConstStack& image, const WindowAxis& columns, const Tile& tile, index plane,
-                              index row) {
+IMKERNELS_INLINE void bring_pixels_near(const ConstStack& image, const WindowAxis& columns, const Tile& tile,
+                                        index plane, index row) {
     const index size = item_size_of(image.element.dtype);
     if (row < 0 || row >= image.first.rows || image.first.column_stride != size) {
         return;

@@ -66,8 +66,7 @@ IMKERNELS_INLINE void for_each_row(index size, const AddRow& add_row) {
     for (index row = rows - 1; row < size; ++row) {
         add_row.template operator()<0, rows>(row);
     }
-    repeat<rows - 1>([&](auto row)
-                         IMKERNELS_INLINE_LAMBDA { add_row.template operator()<row + 1, rows>(size + row); });
+    repeat<rows - 1>([&](auto row) IMKERNELS_INLINE_LAMBDA { add_row.template operator()<row + 1, rows>(size + row); });
 }
 
 /// Adds the sums of windows of which each begins a row of taps below the one before. There are at least as many rows of
@@ -147,8 +146,8 @@ IMKERNELS_INLINE void sum_rows(index count, const ResultRows<To>& results, const
             }
         }
         add(x, tile);
-        repeat<rows>(
-            [&](auto row) IMKERNELS_INLINE_LAMBDA { store_results<Result, Work>(tile.sums[row], at(row, 0)); });
+        repeat<rows>([&](auto row)
+                         IMKERNELS_INLINE_LAMBDA { store_results<Result, Work>(tile.sums[row], at(row, 0)); });
     }
 }
 
