@@ -46,6 +46,8 @@ QUICK_SHAPES = {
 # From the grey levels 0..255 to the range of the dtype. int64 stays below 2**53, where SciPy's median is exact.
 GREY_SCALE = {"uint8": 1, "uint16": 257, "float32": 1, "int64": 2**32}
 
+GAUSSIAN = "-gaussian"  # label of separable kernels
+
 
 @dataclass(frozen=True)
 class Case:
@@ -115,6 +117,8 @@ def _cases() -> Iterator[Case]:
             yield Case("correlate", size, dtype)
         for size in (3, 7, 15, 31):
             yield Case("correlate_separable", size, dtype)
+        for size in (3, 5, 9, 15, 31):
+            yield Case("correlate_separable", size, dtype, label=GAUSSIAN)
     for size in (3, 5, 7):
         yield Case("correlate", size, "float32", stride=2, label="s2")
 
@@ -145,6 +149,9 @@ def inputs(case: Case) -> tuple[Array, ...]:
         case "correlate":
             return image, _weights((case.size, case.size), case.size, positive=case.dtype == "uint8")
         case "correlate_separable":
+            if case.label == GAUSSIAN:  # symmetric, which some libraries make use of
+                taps = _gaussian(case.size)
+                return image, taps, taps
             column, row = (_weights((case.size,), seed, positive=True) for seed in (1, 2))
             return image, column, row
         case "avg_pool_backward":
@@ -167,6 +174,12 @@ def _weights(shape: tuple[int, ...], seed: int, *, positive: bool) -> Array:
     weights = np.random.default_rng(seed).normal(size=shape)
     weights = np.abs(weights) if positive else weights
     return (weights / np.abs(weights).sum()).astype(np.float32)
+
+
+def _gaussian(size: int) -> Array:
+    distances = np.arange(size) - size // 2
+    weights = np.exp(-18.0 * (distances / size) ** 2)  # three standard deviations to each end
+    return (weights / weights.sum()).astype(np.float32)
 
 
 def _whole_numbers(shape: tuple[int, ...], dtype: str) -> Array:

@@ -168,3 +168,29 @@ def test_results_that_go_past_the_caches():
     column, row = factors((4, 5), 3)
     found = ik.correlate_separable(image, column.astype("f4"), row.astype("f4"), mode="mirror")
     np.testing.assert_array_equal(found, exact_sums(image, column, row, "mirror"))
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 70])
+@pytest.mark.parametrize("stride", [2, 3, 4, 5])
+@pytest.mark.parametrize("dtype", ["u1", "f4", "i8"])
+def test_few_results_in_a_row(dtype, stride, columns):
+    for taps in [1, 2, 4, 5, 6, 8, 11, 13, 100, 130, 301]:
+        image = seeded_image((6, (columns - 1) * stride + taps), "i1").view("u1" if dtype == "u1" else "i1")
+        column, row = factors((2, taps), 5, seed=taps)
+        windows = np.lib.stride_tricks.sliding_window_view(image.astype(np.int64), (2, taps))[:, ::stride]
+        weights = dtype if dtype != "u1" else "i2"
+        found = ik.correlate_separable(
+            image.astype(dtype), column.astype(weights), row.astype(weights), stride=(1, stride), padding="valid"
+        )
+        np.testing.assert_array_equal(found, np.einsum("yxij,i,j->yx", windows, column, row))
+
+
+def test_dilated_windows_over_long_rows():
+    image = seeded_image((9, 60_000), "u1")
+    kernel = np.array([[1, -2, 3], [0, 4, 1], [2, 2, -1]], np.int8)
+    places = np.arange(60_000 - 2 * 20_000)
+    expected = sum(
+        int(kernel[i, j]) * image[i : i + 7].astype(int)[:, places + 20_000 * j] for i in range(3) for j in range(3)
+    )
+    found = ik.correlate(image, kernel, dilation=(1, 20_000), padding="valid", method="direct")
+    np.testing.assert_array_equal(found, expected)

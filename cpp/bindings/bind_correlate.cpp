@@ -35,7 +35,7 @@ void register_correlate(py::module_& module) {
 
     def_correlation(module, "correlate_fft", correlate_fft);
 
-    module.def("separable_is_faster", separable_is_faster, py::arg("window"), py::arg("rows"), py::arg("columns"));
+    module.def("separable_is_faster", separable_is_faster, py::arg("window"), py::arg("results"));
     module.def(
         "correlate_separable",
         [](const py::array& image, const py::array& column, const py::array& row, py::array& out,

@@ -82,7 +82,7 @@ private:
 
     ReadRun<Work> reader() const { return row_reader<AsNumber, Work>(planes_.image.element); }
 
-    /// Whether sums are stored as `To`s as soon as they are computed.
+    /// Whether sums are stored as `To`s as soon as they are computed. Not as all that could be: there are many loops.
     template <class To>
     static constexpr bool stores =
         std::is_same_v<To, Result> ||
@@ -306,7 +306,7 @@ private:
             return visit_dtype(planes_.out.element.dtype, [&](auto tag) {
                 using To = typename decltype(tag)::type;
                 if constexpr (stores<To>) {
-                    const index pitch = apart * target.row_stride / index{sizeof(To)};
+                    const index pitch = count > 1 ? apart * target.row_stride / index{sizeof(To)} : 0;
                     sum_windows<To>(first, taps, buffers.weights, count, tile.columns,
                                     {reinterpret_cast<To*>(to), pitch, true, false});
                 }

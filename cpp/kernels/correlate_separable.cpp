@@ -39,15 +39,15 @@ public:
           at_once_(rows_at_once()),
           kept_((at_once_ - 1) * window_.rows.step() + window_.rows.reach()),
           shape_(choose_shape()),
-          keeps_(lines_bytes(shape_) <= most_bytes && window_.rows.size <= most_taps),
+          keeps_(may_keep(shape_.columns)),
           block_(choose_block()),
           fill_(detail::read_weight<Weight, Work>(fill)),
           loader_({window_.rows, block_}, 1, shape_.columns, ColumnLayout::phases,
                   row_reader<AsNumber, Work>(planes.image.element), {fill_, false}, planes.channels),
           pitch_(round_up(loader_.pitch(), lanes)),
           write_(planes.out),
-          sum_down_inside_(reads_in_place() ? sum_down_of(planes.image) : nullptr),
-          sum_along_inside_(write_.streams() ? nullptr : sum_along_of(planes.out)) {
+          sum_image_lines_(reads_in_place() ? sum_lines_of(planes.image) : nullptr),
+          store_windows_(write_.streams() ? nullptr : store_windows_of(planes.out)) {
         require(row_reader<AsNumber, Work>(planes.image.element) != nullptr,
                 "correlate_separable: no loop for this element type of the image");
         for (index tap = 0; tap < block_.size; ++tap) {
@@ -56,13 +56,13 @@ public:
     }
 
     void run(int workers) const {
-        const std::size_t bytes =
-            Scratch::bytes<Work>(taps_kept()) + Scratch::bytes<Work>(block_.size) +
-            Scratch::bytes<Work>((keeps_ ? kept_ : 1) * pitch_) + Scratch::bytes<Work>(at_once_ * pitch_ + lanes) +
-            Scratch::bytes<Work>(phases_kept()) + Scratch::bytes<Result>(shape_.columns + row_slack) +
-            Scratch::bytes<const std::byte*>(lines_kept()) + Scratch::bytes<index>(most_outside);
+        const std::size_t bytes = Scratch::bytes<Work>(taps_kept()) + Scratch::bytes<Work>(block_.size) +
+                                  Scratch::bytes<Work>((keeps_ ? kept_ : 1) * pitch_) +
+                                  Scratch::bytes<Work>(sums_kept()) + Scratch::bytes<Work>(phases_kept()) +
+                                  Scratch::bytes<Result>(shape_.columns + row_slack) +
+                                  Scratch::bytes<const std::byte*>(lines_kept()) + Scratch::bytes<index>(most_outside);
         const MutablePlane& out = planes_.out.first;
-        const TileGrid grid(planes_.image.planes(), out.rows, out.columns, shape_, cost_of_output(),
+        const TileGrid grid(planes_.image.planes(), out.rows, out.columns, shape_, cost_of_output(shape_.columns),
                             planes_.image.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
             if (keeps_) {
@@ -83,23 +83,26 @@ private:
     static constexpr int vectors_of_row = 4;
     static constexpr index narrowest = vectors_of_row * lanes;  // row that may be taken where it lies
 
-    static constexpr index most_columns = 2048;  // of a tile
-    static constexpr index most_taps = 1024;     // whose rows are kept
+    static constexpr index most_columns = 2048;  // of a tile: what is kept of few rows of them stays near
     static constexpr index most_outside = 2048;  // columns of a tile that are copied
-    static constexpr double most_bytes = 1 << 20;
 
     using Lines = const std::byte* const*;
 
     /// Adds up `rows` rows of `count` sums of columns, whose taps `lines` are.
-    using SumDown = void (*)(Lines lines, index taps, const Work* weights, index rows, index count,
-                             const detail::ResultRows<Work>& sums);
+    using SumLines = void (*)(Lines lines, index taps, const Work* weights, index rows, index count,
+                              const detail::ResultRows<Work>& sums);
     /// Adds up a row of sums along.
-    using SumAlong = void (*)(const Work* line, const index* offsets, index taps, const Work* weights, index count,
-                              std::byte* target);
+    using StoreWindows = void (*)(const Work* line, const index* offsets, index taps, const Work* weights, index count,
+                                  std::byte* target);
 
-    /// Nanoseconds on one core (Zen 5).
-    double cost_of_output() const {
-        return 0.2 + 0.25 / static_cast<double>(lanes) * static_cast<double>(window_.rows.size + window_.columns.size);
+    // What follows is called while members are set: each uses those before it alone.
+
+    /// Nanoseconds on one core (Zen 5), in tiles of `columns`.
+    double cost_of_output(index columns) const {
+        const double covered = static_cast<double>(window_.columns.cover(columns)) / static_cast<double>(columns);
+        const double down = static_cast<double>(window_.rows.size) * covered;
+        const double loads = may_keep(columns) ? 0 : 0.1 * down;  // every row for every tap
+        return 0.2 + 0.25 / static_cast<double>(lanes) * (down + static_cast<double>(window_.columns.size)) + loads;
     }
 
     /// Rows of sums that have most of their taps in common.
@@ -113,28 +116,35 @@ private:
     bool reads_in_place() const {
         constexpr index period = 4096;  // bytes after which places recur
         constexpr index places = 14;
-        const index apart = planes_.image.first.row_stride * window_.rows.dilation % period;
+        const index apart = planes_.image.first.row_stride % period * (window_.rows.dilation % period) % period;
         const index rows = window_.rows.size + at_once_ - 1;
         const index different = period / std::gcd(apart == 0 ? period : apart, period);  // rows that do not compete
-        const index phases = window_.columns.stride;
-        const bool splits = (phases == 2 || phases == 4) && window_.columns.step() == phases;
-        return keeps_ && (phases == 1 || splits) && ceil_div(rows, different) <= places;
+        const index phases = loader_.phases();
+        const bool lie_so = phases == 1 && (window_.columns.stride == 1 || shape_.columns == 1);
+        const bool split = (phases == 2 || phases == 4) && phases == window_.columns.stride;
+        return keeps_ && (lie_so || split) && ceil_div(rows, different) <= places;
     }
 
-    double lines_bytes(TileShape shape) const {
-        return static_cast<double>(kept_) * static_cast<double>(window_.columns.cover(shape.columns) + row_slack) *
-               double{sizeof(Work)};
+    /// Whether the rows that a few rows of sums need may be kept, in tiles of `columns`.
+    bool may_keep(index columns) const {
+        constexpr double most_bytes = 1.5 * 1024 * 1024;
+        constexpr index most_taps = 1024;         // whose pointers are kept as well
+        const index rows = kept_ + at_once_ + 2;  // with the sums, one row of them in phases, and the weights along
+        const double covered = static_cast<double>(window_.columns.cover(columns) + row_slack);
+        return static_cast<double>(rows) * covered * double{sizeof(Work)} <= most_bytes &&
+               window_.rows.size <= most_taps;
     }
 
     TileShape choose_shape() const {
         const MutablePlane& out = planes_.out.first;
         const index widest = most_columns / std::min(window_.columns.step(), most_columns);
         TileShape shape{128 / at_once_ * at_once_, evenly(out.columns, widest)};
-        while (lines_bytes(shape) > most_bytes && shape.columns > narrowest) {
+        while (!may_keep(shape.columns) && shape.columns > narrowest) {
             shape.columns = (shape.columns + 1) / 2;
         }
         shape.rows = std::clamp<index>(out.rows, 1, shape.rows);
-        while (static_cast<double>(shape.rows * shape.columns) * cost_of_output() > longest_task && shape.rows > 1) {
+        const double cost = cost_of_output(shape.columns);
+        while (static_cast<double>(shape.rows * shape.columns) * cost > longest_task && shape.rows > 1) {
             shape.rows = (shape.rows + 1) / 2;
         }
         shape.columns = round_up(shape.columns, planes_.channels);
@@ -146,13 +156,14 @@ private:
         constexpr index most = index{32} * 1024;  // columns
         WindowAxis block = window_.columns;
         if (!keeps_ && block.cover(shape_.columns) > most) {
-            block.size = std::clamp<index>((most - shape_.columns * block.stride) / block.dilation, 1, block.size);
+            block.size = std::clamp<index>((most - shape_.columns * block.step()) / block.dilation, 1, block.size);
         }
         return block;
     }
 
     index taps_kept() const { return keeps_ ? window_.rows.size : 1; }
-    index phases_kept() const { return sum_down_inside_ != nullptr && window_.columns.stride > 1 ? pitch_ : 0; }
+    index sums_kept() const { return (keeps_ ? at_once_ : 1) * pitch_ + lanes; }
+    index phases_kept() const { return sum_image_lines_ != nullptr && loader_.phases() > 1 ? pitch_ : 0; }
     index lines_kept() const { return taps_kept() + at_once_ - 1; }
 
     /// The buffers of a tile, in its worker's scratch.
@@ -170,7 +181,7 @@ private:
             : down(scratch.take<Work>(owner.taps_kept())),
               across(scratch.take<Work>(owner.block_.size)),
               pixels(scratch.take<Work>((owner.keeps_ ? owner.kept_ : 1) * owner.pitch_)),
-              sums(scratch.take<Work>(owner.at_once_ * owner.pitch_ + lanes)),
+              sums(scratch.take<Work>(owner.sums_kept())),
               phases(scratch.take<Work>(owner.phases_kept())),
               results(scratch.take<Result>(owner.shape_.columns + row_slack)),
               lines(scratch.take<const std::byte*>(owner.lines_kept())),
@@ -207,7 +218,7 @@ private:
     /// The columns of a tile that may be read from the image.
     detail::TileColumns inner_columns(const Tile& tile, const Buffers& buffers) const {
         detail::TileColumns columns{};
-        if (sum_down_inside_ != nullptr) {
+        if (sum_image_lines_ != nullptr) {
             columns = detail::columns_of_tile(planes_, tile, buffers.sources, most_outside);
             columns.direct = columns.direct && columns.inside >= narrowest;
         }
@@ -220,7 +231,7 @@ private:
         Work sums[narrowest];
         std::fill_n(pixels, narrowest, fill_);
         std::fill_n(buffers.lines, window_.rows.size, reinterpret_cast<const std::byte*>(pixels));
-        sum_down<Work>(buffers.lines, window_.rows.size, buffers.down, 1, narrowest, {sums, 0, true, false});
+        sum_lines<Work>(buffers.lines, window_.rows.size, buffers.down, 1, narrowest, {sums, 0, true, false});
         return sums[0];
     }
 
@@ -229,6 +240,7 @@ private:
         return buffers.sums + round_up(columns.before, lanes) - columns.before;
     }
 
+    /// Sums of columns from rows of the image where they lie.
     void sum_down_inside(const Tile& tile, const detail::TileColumns& columns, Work outside, index y, index count,
                          const Buffers& buffers) const {
         const ConstPlane source = planes_.image.plane(tile.plane);
@@ -237,33 +249,33 @@ private:
             buffers.lines[line] = source.at(first + line * window_.rows.dilation, columns.first);
         }
         Work* const sums = sums_inside(columns, buffers);
-        sum_down_inside_(buffers.lines, window_.rows.size, buffers.down, count, columns.inside,
+        sum_image_lines_(buffers.lines, window_.rows.size, buffers.down, count, columns.inside,
                          {sums + columns.before, pitch_, true, false});
         for (index row = 0; row < count; ++row) {
             columns.complete(sums + row * pitch_, outside);
         }
     }
 
-    /// Takes a row of sums apart as the taps of results lie that are a stride apart.
+    /// A row of sums as the loader lays out columns.
     const Work* in_phases(const Work* sums, const Buffers& buffers) const {
-        const index phases = window_.columns.stride;
-        if (phases > 1) {
-            detail::split_phases(sums, static_cast<int>(phases), loader_.phase_pitch(), loader_.phase_pitch(),
-                                 buffers.phases, static_cast<Work*>(nullptr));
+        if (loader_.phases() == 1) {
+            return sums;
         }
-        return phases > 1 ? buffers.phases : sums;
+        detail::split_phases(sums, static_cast<int>(loader_.phases()), loader_.phase_pitch(), loader_.phase_pitch(),
+                             buffers.phases, static_cast<Work*>(nullptr));
+        return buffers.phases;
     }
 
-    /// Has the last row fetched that output row `y` of a tile needs, and that row itself.
+    /// Has the last row fetched that row `y` of the results of a tile needs, and that row of results itself.
     IMKERNELS_INLINE void bring_near(const Tile& tile, index y) const {
         const index row = window_.rows.position(tile.row + y, window_.rows.size - 1);
         detail::bring_pixels_near(planes_.image, window_.columns, tile, tile.plane, row);
-        if (sum_along_inside_ != nullptr) {
+        if (store_windows_ != nullptr) {
             detail::bring_results_near(planes_.out, tile, y);
         }
     }
 
-    /// The same from rows that are loaded, of which `loaded` counts those that have been.
+    /// Sums of columns from rows that are loaded, of which `loaded` counts those that have been.
     void sum_down(const Tile& tile, index y, index count, const Buffers& buffers, index& loaded) const {
         const ConstPlane source = planes_.image.plane(tile.plane);
         const index first = y * window_.rows.step();
@@ -276,19 +288,19 @@ private:
             const index place = (first + line * window_.rows.dilation) % kept_;
             buffers.lines[line] = reinterpret_cast<const std::byte*>(buffers.pixels + place * pitch_);
         }
-        sum_down<Work>(buffers.lines, window_.rows.size, buffers.down, count, loader_.pitch() - row_slack,
-                       {buffers.sums, pitch_, false, false});
+        sum_lines<Work>(buffers.lines, window_.rows.size, buffers.down, count, loader_.pitch() - row_slack,
+                        {buffers.sums, pitch_, false, false});
     }
 
     void sum_along(const Tile& tile, index y, const Work* sums, const Buffers& buffers) const {
         const MutablePlane target = planes_.out.plane(tile.plane);
         std::byte* const to = target.at(tile.row + y, tile.column);
         const index taps = window_.columns.size;
-        if (sum_along_inside_ != nullptr && tile.columns >= narrowest) {
-            return sum_along_inside_(sums, offsets_.data(), taps, buffers.across, tile.columns, to);
+        if (store_windows_ != nullptr && tile.columns >= narrowest) {
+            return store_windows_(sums, offsets_.data(), taps, buffers.across, tile.columns, to);
         }
-        sum_along<Result>(sums, offsets_.data(), taps, buffers.across, tile.columns,
-                          {buffers.results, 0, false, false});
+        sum_windows<Result>(sums, offsets_.data(), taps, buffers.across, tile.columns,
+                            {buffers.results, 0, false, false});
         write_(buffers.results, tile.columns, to, target.column_stride);
     }
 
@@ -306,43 +318,43 @@ private:
                                     buffers.pixels);
                     const auto* const line = reinterpret_cast<const std::byte*>(buffers.pixels);
                     detail::copy_weights<Weight>(column_.plane(tile.plane), i, 1, buffers.down);
-                    sum_down<Work>(&line, 1, buffers.down, 1, loader_.pitch() - row_slack,
-                                   {buffers.sums, pitch_, false, i > 0});
+                    sum_lines<Work>(&line, 1, buffers.down, 1, loader_.pitch() - row_slack,
+                                    {buffers.sums, pitch_, false, i > 0});
                 }
                 detail::copy_weights<Weight>(row_.plane(tile.plane), tap, taps, buffers.across);
-                sum_along<Result>(buffers.sums, offsets_.data(), taps, buffers.across, tile.columns,
-                                  {buffers.results, 0, false, tap > 0});
+                sum_windows<Result>(buffers.sums, offsets_.data(), taps, buffers.across, tile.columns,
+                                    {buffers.results, 0, false, tap > 0});
             }
             write_(buffers.results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
         }
     }
 
     template <class Pixel>
-    static void sum_down(Lines lines, index taps, const Work* weights, index rows, index count,
-                         const detail::ResultRows<Work>& sums) {
+    static void sum_lines(Lines lines, index taps, const Work* weights, index rows, index count,
+                          const detail::ResultRows<Work>& sums) {
         const auto* const pixels = reinterpret_cast<const Pixel* const*>(lines);
         switch (rows) {
-            case 1: return sum_down<Pixel, 1, vectors_of_row>(pixels, taps, weights, count, sums);
-            case 2: return sum_down<Pixel, 2, vectors>(pixels, taps, weights, count, sums);
-            case 3: return sum_down<Pixel, 3, vectors>(pixels, taps, weights, count, sums);
-            default: return sum_down<Pixel, together, vectors>(pixels, taps, weights, count, sums);
+            case 1: return sum_lines<Pixel, 1, vectors_of_row>(pixels, taps, weights, count, sums);
+            case 2: return sum_lines<Pixel, 2, vectors>(pixels, taps, weights, count, sums);
+            case 3: return sum_lines<Pixel, 3, vectors>(pixels, taps, weights, count, sums);
+            default: return sum_lines<Pixel, together, vectors>(pixels, taps, weights, count, sums);
         }
     }
 
     template <class Pixel, int rows, int wide>
-    static __attribute__((noinline)) void sum_down(const Pixel* const* lines, index taps, const Work* weights,
-                                                   index count, const detail::ResultRows<Work>& sums) {
+    static __attribute__((noinline)) void sum_lines(const Pixel* const* lines, index taps, const Work* weights,
+                                                    index count, const detail::ResultRows<Work>& sums) {
         detail::sum_rows<Work, Work, rows, wide>(count, sums, [=](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
             detail::add_lines(lines, taps, x, weights, tile);
         });
     }
 
     /// The function for rows of an image that need not be loaded, or nullptr.
-    static SumDown sum_down_of(const ConstStack& image) {
-        SumDown found = nullptr;
+    static SumLines sum_lines_of(const ConstStack& image) {
+        SumLines found = nullptr;
         const auto look = [&]<class Pixel>() {
             if (has_rows_of<Pixel>(image)) {
-                found = sum_down<Pixel>;
+                found = sum_lines<Pixel>;
             }
         };
         look.template operator()<Work>();
@@ -357,10 +369,10 @@ private:
     }
 
     template <class To>
-    static void sum_along(const Work* line, const index* offsets, index taps, const Work* weights, index count,
-                          const detail::ResultRows<To>& results) {
+    static void sum_windows(const Work* line, const index* offsets, index taps, const Work* weights, index count,
+                            const detail::ResultRows<To>& results) {
         if constexpr (detail::SumTile<Work, 1, vectors_of_row>::has_pairs) {
-            if (taps > 1 && offsets[taps - 1] == taps - 1) {
+            if (taps > 1 && offsets[1] == 1) {  // and so for the others
                 switch (taps) {
                     case 3: return sum_pairs<3>(line, taps, weights, count, results);
                     case 5: return sum_pairs<5>(line, taps, weights, count, results);
@@ -420,16 +432,16 @@ private:
     }
 
     /// The function for rows of results that need not be written, or nullptr.
-    static SumAlong sum_along_of(const MutableStack& out) {
-        SumAlong found = nullptr;
+    static StoreWindows store_windows_of(const MutableStack& out) {
+        StoreWindows found = nullptr;
         visit_dtype(out.element.dtype, [&](auto tag) {
             using To = typename decltype(tag)::type;
             if constexpr (detail::stores_results<Work, Result, To>) {
                 if (has_rows_of<To>(out)) {
                     found = [](const Work* line, const index* offsets, index taps, const Work* weights, index count,
                                std::byte* target) {
-                        sum_along<To>(line, offsets, taps, weights, count,
-                                      {reinterpret_cast<To*>(target), 0, true, false});
+                        sum_windows<To>(line, offsets, taps, weights, count,
+                                        {reinterpret_cast<To*>(target), 0, true, false});
                     };
                 }
             }
@@ -450,8 +462,8 @@ private:
     TileLoader<Work> loader_;
     index pitch_;
     detail::ResultWriter<Result, FromNumber> write_;
-    SumDown sum_down_inside_;
-    SumAlong sum_along_inside_;
+    SumLines sum_image_lines_;
+    StoreWindows store_windows_;
     std::vector<index> offsets_;  // of a block's taps
 };
 
@@ -491,15 +503,13 @@ void correlate_separable(const ConstStack& image, ConstStack column, ConstStack 
     run(planes, column, row, fill, workers);
 }
 
-bool separable_is_faster(const Window2D& window, index rows, index columns) {
+bool separable_is_faster(const Window2D& window, double results) {
     constexpr double cost_of_tap = 0.01;      // nanoseconds
     constexpr double cost_of_factors = 15e3;  // which have to be found
     const auto down = static_cast<double>(window.rows.size);
     const auto across = static_cast<double>(window.columns.size);
     const double taps = down * static_cast<double>(window.columns.step()) + across;  // of a result
-    const double saved =
-        cost_of_tap * (down * across - taps) * static_cast<double>(rows) * static_cast<double>(columns);
-    return 2 * down * across >= 3 * taps && saved >= cost_of_factors;
+    return 2 * down * across >= 3 * taps && cost_of_tap * (down * across - taps) * results >= cost_of_factors;
 }
 
 }  // namespace imkernels

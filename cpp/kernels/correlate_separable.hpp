@@ -11,8 +11,8 @@ namespace imkernels {
 void correlate_separable(const ConstStack& image, ConstStack column, ConstStack row, const MutableStack& out,
                          const Window2D& window, const std::byte* fill, int workers);
 
-/// Whether it takes less time than `correlate` to find out if a kernel has factors and to use them, for a result of
-/// `rows` x `columns` (Zen 5).
-bool separable_is_faster(const Window2D& window, index rows, index columns);
+/// Whether it takes less time than `correlate` to find out if a kernel has factors and to use them, for a number of
+/// results (Zen 5).
+bool separable_is_faster(const Window2D& window, double results);
 
 }  // namespace imkernels

@@ -240,12 +240,15 @@ private:
         return small && simple ? std::min(most_together, planes.out.planes()) : 0;
     }
 
+    // Small images: the windows of each cover a part of a row that is so wide, and so many rows of pixels are kept.
+    index part() const { return window_.columns.cover(out_.first.columns); }
+    index pitch_together() const { return together_ * part() + 2 * row_slack; }
+    index rows_together() const { return window_.rows.size + 1; }
+
     /// Blurs `together_` small images at once.
     void run_together(int workers) const {
-        const index span = window_.columns.cover(out_.first.columns);
-        const index pitch = together_ * span + 2 * row_slack;
-        const index kept = window_.rows.size + 1;
-        const std::size_t bytes = Scratch::bytes<index>(most_covered) + Scratch::bytes<Pixel>(kept * pitch) +
+        const index pitch = pitch_together();
+        const std::size_t bytes = Scratch::bytes<index>(most_covered) + Scratch::bytes<Pixel>(rows_together() * pitch) +
                                   Scratch::bytes<Result>(pitch) + Scratch::bytes<Column>(pitch) +
                                   Scratch::bytes<Column>(along_.room(pitch)) + Scratch::bytes<Sum>(pitch);
         const TileShape whole{out_.first.rows, out_.first.columns};
@@ -261,11 +264,11 @@ private:
         const Window2D& window = window_;
         const Tile tile{first, 0, 0, out_.first.rows, out_.first.columns};
         auto* const sources = scratch.take<index>(most_covered);
+        // Whole images with a stride of 1: what stands outside is the fill, or in the image.
         const detail::TileColumns columns = detail::columns_of_tile(planes_, tile, sources, most_covered);
-        require(columns.direct, "integer_box: what stands outside of an image is in it");
-        const index span = window.columns.cover(tile.columns);
-        const index pitch = together_ * span + 2 * row_slack;
-        const index kept = window.rows.size + 1;
+        const index span = part();
+        const index pitch = pitch_together();
+        const index kept = rows_together();
         auto* const pixels = scratch.take<Pixel>(kept * pitch);
         auto* const results = scratch.take<Result>(pitch);
         auto* const sums = scratch.take<Column>(pitch);
@@ -317,7 +320,7 @@ private:
     }
 
     void write_row(const Result* results, index count, std::byte* target, index stride) const {
-        if (write_.in_place()) {
+        if (write_.keeps()) {
             return detail::copy_few(results, count, reinterpret_cast<Result*>(target));
         }
         write_(results, count, target, stride);

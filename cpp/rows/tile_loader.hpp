@@ -59,6 +59,8 @@ public:
     index size() const { return size_; }
     /// Elements from one row of the buffer to the next.
     index pitch() const { return pitch_; }
+    /// Phases that a row of the buffer consists of.
+    index phases() const { return phases_; }
     /// Elements from one phase to the next.
     index phase_pitch() const { return phase_pitch_; }
     /// Elements from the first tap of an output to that of the output below.

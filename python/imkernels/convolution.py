@@ -243,7 +243,7 @@ def correlate_separable(
     casting: Casting = "same_kind",
     workers: int | None = None,
 ) -> Array:
-    """Correlate images with kernels that are outer products: first along the rows, then along the columns.
+    """Correlate images with kernels that are outer products: first down the columns, then along the rows.
 
     The result is that of `correlate` with ``kernel[i, j] = column[i] * row[j]``, at K + L multiplications per pixel in
     place of K * L.
@@ -392,7 +392,7 @@ def _correlate(
     threads = resolve_workers(wanted.workers)
     leading = _broadcast(pixels, weights, names="image and kernel")
     weights = converted(weights, working)
-    parts, compute_parts = _method(method, window, extents, weights)
+    parts, compute_parts = _method(method, window, extents, weights, leading)
     kernels = [_spread(part, leading) for part in parts]
 
     def compute(target: Array) -> None:
@@ -405,10 +405,11 @@ def _correlate(
 
 
 def _method(
-    method: str, window: _core.Window, extents: Pair, weights: Array
+    method: str, window: _core.Window, extents: Pair, weights: Array, leading: tuple[int, ...]
 ) -> tuple[tuple[Array, ...], Callable[..., None]]:
     """Return what a method takes in place of kernels of the dtype that is computed in, and its function."""
-    if method == "separable" or (method == "auto" and _core.separable_is_faster(window, *extents)):
+    results = math.prod((*leading, *extents)) / max(1, math.prod(weights.shape[:-2]))  # of a kernel
+    if method == "separable" or (method == "auto" and _core.separable_is_faster(window, results)):
         factors = _rank_one_factors(weights)
         if factors is not None:
             return factors, _core.correlate_separable

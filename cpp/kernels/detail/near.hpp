@@ -11,17 +11,20 @@
 
 namespace imkernels::detail {
 
-/// Has what the windows of a tile's columns cover of a row fetched, if the row is one of the image and its pixels lie
-/// side by side.
+/// Has the pixels of a row fetched that the windows of a tile's columns take in, if the row is one of the image and its
+/// pixels lie side by side; unless windows leave most of it out, or reach far over the tile.
 IMKERNELS_INLINE void bring_pixels_near(const ConstStack& image, const WindowAxis& columns, const Tile& tile,
                                         index plane, index row) {
+    constexpr index few = 1024;  // pixels
     const index size = item_size_of(image.element.dtype);
-    if (row < 0 || row >= image.first.rows || image.first.column_stride != size) {
+    const bool lie_in_it = row >= 0 && row < image.first.rows && image.first.column_stride == size;
+    const bool most = columns.stride * size <= 2 * cache_line || columns.stride <= columns.reach();
+    if (!lie_in_it || !most || columns.reach() > tile.columns * columns.stride + few) {
         return;
     }
-    const index first = columns.position(tile.column);
-    const index begin = std::max<index>(0, first);
-    const index end = std::min(image.first.columns, first + columns.cover(tile.columns));
+    const index begin = std::max<index>(0, columns.position(tile.column));
+    const index last = columns.position(tile.column + tile.columns - 1);
+    const index end = std::min(image.first.columns, last + columns.reach());
     const std::byte* const pixels = image.plane(plane).at(row, 0);
     for (index byte = begin * size; byte < end * size; byte += cache_line) {
         prefetch(pixels + byte);

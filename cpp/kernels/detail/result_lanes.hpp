@@ -20,7 +20,7 @@ IMKERNELS_INLINE Lanes<float> in_low_bits(Lanes<float> sums) {
     constexpr float whole = 0x1.8p23F;  // a sum with it has no fraction
     const Lanes<float> lowest = broadcast<float>(std::numeric_limits<To>::min());
     const Lanes<float> highest = broadcast<float>(std::numeric_limits<To>::max());
-    if constexpr (std::is_signed_v<To>) {
+    if constexpr (std::is_signed_v<To>) {  // otherwise the comparison makes it 0
         sums = sums == sums ? sums : Lanes<float>{};
     }
     const Lanes<float> low = sums > lowest ? sums : lowest;

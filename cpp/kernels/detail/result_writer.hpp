@@ -25,6 +25,8 @@ public:
     }
 
     bool streams() const { return streams_; }
+    /// Whether the elements of the output are results as they are, side by side.
+    bool keeps() const { return keys_; }
     /// Whether results are computed where they shall lie, and need not be written.
     bool in_place() const { return keys_ && !streams_; }
 

@@ -126,7 +126,7 @@ struct ResultRows {
     Result* first;
     index pitch;
     bool exact;  // nothing may be stored behind a row, of at least a few vectors
-    bool adds;   // to the results that are there
+    bool adds;   // to the results that are there; not both
 };
 
 /// Computes rows of `count` results by `add(x, tile)`, which adds the sums from column x on. The sums stand for

@@ -9,8 +9,9 @@
 
 namespace imkernels::detail {
 
-/// The columns that the windows of a tile cover: `before` of them lie in front of the image, `behind` of them behind
-/// it. Their number among those `inside` that stands there stands in `sources`, or no_source for the fill.
+/// The columns that the windows of a tile cover: `before` of them lie in front of the image, `inside` in it, `behind`
+/// behind it. For each of those outside, `sources` has the number of the column inside that stands there, or no_source
+/// for the fill.
 struct TileColumns {
     bool direct;  // pixels are read from the image
     bool has_fill;
@@ -28,8 +29,8 @@ struct TileColumns {
     }
 };
 
-/// The columns of a tile of a stride of 1; direct if what stands outside is copied from those inside, of at most `most`
-/// columns. `sources` is room for them.
+/// The columns of a tile whose windows leave none out; direct if what stands outside is copied from those inside, of at
+/// most `most` columns. `sources` is room for them.
 inline TileColumns columns_of_tile(const WidePlanes& planes, const Tile& tile, index* sources, index most) {
     const WindowAxis& axis = planes.window.columns;
     const index covered = axis.cover(tile.columns);
