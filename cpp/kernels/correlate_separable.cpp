@@ -262,7 +262,7 @@ private:
             return sums;
         }
         detail::split_phases(sums, static_cast<int>(loader_.phases()), loader_.phase_pitch(), loader_.phase_pitch(),
-                             buffers.phases, static_cast<Work*>(nullptr));
+                             buffers.phases, buffers.phases);  // so few need no other room
         return buffers.phases;
     }
 
@@ -352,7 +352,7 @@ private:
     /// The function for rows of an image that need not be loaded, or nullptr.
     static SumLines sum_lines_of(const ConstStack& image) {
         SumLines found = nullptr;
-        const auto look = [&]<class Pixel>() {
+        const auto look = [&]<class Pixel> {
             if (has_rows_of<Pixel>(image)) {
                 found = sum_lines<Pixel>;
             }

@@ -63,7 +63,7 @@ inline WidePlanes planes_of_kernels(const ConstStack& image, const MutableStack&
     const auto is_shared = [](const ConstStack* kernel) {
         return !kernel->leading.empty() && kernel->leading.back().stride == 0;
     };
-    if (!std::all_of(kernels.begin(), kernels.end(), is_shared)) {
+    if (!std::ranges::all_of(kernels, is_shared)) {
         return {image, out, window, 1};
     }
     const WidePlanes planes = wide_planes(image, out, window);
