@@ -101,16 +101,6 @@ private:
         });
     }
 
-    /// Brings the weights of a block of taps together.
-    static void copy_weights(const ConstPlane& kernel, const WindowBlocks::Block& block, Work* weights) {
-        for (index row = 0; row < block.rows; ++row) {
-            for (index column = 0; column < block.columns; ++column) {
-                const std::byte* const weight = kernel.at(block.row + row, block.column + column);
-                *weights++ = detail::read_weight<Weight, Work>(weight);
-            }
-        }
-    }
-
     /// The size of a window that has a loop of its own, or 0.
     index square_size() const {
         const index size = window_.rows.size;
@@ -211,7 +201,7 @@ private:
         }
         Tile own = inner;
         for (own.plane = first; own.plane < last; ++own.plane) {
-            copy_weights(kernel_.plane(own.plane), blocks_[0], buffers.weights);
+            detail::copy_weights<Weight>(kernel_.plane(own.plane), blocks_[0], buffers.weights);
             correlate_inside(own, buffers.weights);
         }
     }
@@ -247,7 +237,7 @@ private:
 
     /// Correlates with the taps of a block, of pixels that have to be loaded or are there.
     void correlate(const Tile& tile, const Buffers& buffers, const WindowBlocks::Block& block, bool loads) const {
-        copy_weights(kernel_.plane(tile.plane), block, buffers.weights);
+        detail::copy_weights<Weight>(kernel_.plane(tile.plane), block, buffers.weights);
         const TileLoader<Work> loader =
             loader_.shifted(block.row * window_.rows.dilation, block.column * window_.columns.dilation);
         const index at_once = rows_at_once(block);
@@ -428,16 +418,8 @@ void run(const WidePlanes& planes, const ConstStack& kernel, index kernels, cons
     const auto with = [&]<class Work, class Result, class Weight> {
         Correlation<Work, Result, Weight>(planes, kernel, kernels, fill).run(workers);
     };
-    switch (kernel.element.dtype) {
-        case Dtype::float32: return with.template operator()<float, float, float>();
-        case Dtype::float64: return with.template operator()<double, double, double>();
-        case Dtype::int64: return with.template operator()<std::uint64_t, std::int64_t, std::int64_t>();
-        default: break;
-    }
-    if (detail::largest_sum(kernel) * detail::largest_magnitude(planes.image.element.dtype) <= 0x1p24) {
-        return with.template operator()<float, std::int32_t, std::int32_t>();
-    }
-    with.template operator()<std::uint32_t, std::int32_t, std::int32_t>();
+    const double largest = detail::largest_result(planes.image.element.dtype, {&kernel});
+    detail::visit_sums(kernel.element.dtype, largest, with);
 }
 }  // namespace
 

@@ -190,8 +190,8 @@ private:
 
     void correlate(const Tile& tile, Scratch scratch) const {
         const Buffers buffers(scratch, *this);
-        detail::copy_weights<Weight>(column_.plane(tile.plane), 0, window_.rows.size, buffers.down);
-        detail::copy_weights<Weight>(row_.plane(tile.plane), 0, window_.columns.size, buffers.across);
+        detail::copy_weights<Weight>(column_.plane(tile.plane), {0, 0, window_.rows.size, 1}, buffers.down);
+        detail::copy_weights<Weight>(row_.plane(tile.plane), {0, 0, 1, window_.columns.size}, buffers.across);
         const ConstPlane source = planes_.image.plane(tile.plane);
         const detail::TileColumns columns = inner_columns(tile, buffers);
         const auto inside =
@@ -317,11 +317,11 @@ private:
                     loader.load_row(source, window_.rows.position(tile.row + y, i), tile.column, tile.columns,
                                     buffers.pixels);
                     const auto* const line = reinterpret_cast<const std::byte*>(buffers.pixels);
-                    detail::copy_weights<Weight>(column_.plane(tile.plane), i, 1, buffers.down);
+                    detail::copy_weights<Weight>(column_.plane(tile.plane), {i, 0, 1, 1}, buffers.down);
                     sum_lines<Work>(&line, 1, buffers.down, 1, loader_.pitch() - row_slack,
                                     {buffers.sums, pitch_, false, i > 0});
                 }
-                detail::copy_weights<Weight>(row_.plane(tile.plane), tap, taps, buffers.across);
+                detail::copy_weights<Weight>(row_.plane(tile.plane), {0, tap, 1, taps}, buffers.across);
                 sum_windows<Result>(buffers.sums, offsets_.data(), taps, buffers.across, tile.columns,
                                     {buffers.results, 0, false, tap > 0});
             }
@@ -472,21 +472,11 @@ void run(const WidePlanes& planes, const ConstStack& column, const ConstStack& r
     const auto with = [&]<class Work, class Result, class Weight> {
         SeparableCorrelation<Work, Result, Weight>(planes, column, row, fill).run(workers);
     };
-    switch (column.element.dtype) {
-        case Dtype::float32: return with.template operator()<float, float, float>();
-        case Dtype::float64: return with.template operator()<double, double, double>();
-        case Dtype::int64: return with.template operator()<std::uint64_t, std::int64_t, std::int64_t>();
-        default: break;
-    }
-    const double sum = detail::largest_sum(column) * detail::largest_sum(row);
-    const double largest = sum * detail::largest_magnitude(planes.image.element.dtype);
+    const double largest = detail::largest_result(planes.image.element.dtype, {&column, &row});
     if (largest < 0x1p15) {
         return with.template operator()<std::uint16_t, std::int16_t, std::int32_t>();
     }
-    if (largest <= 0x1p24) {
-        return with.template operator()<float, std::int32_t, std::int32_t>();
-    }
-    with.template operator()<std::uint32_t, std::int32_t, std::int32_t>();
+    detail::visit_sums(column.element.dtype, largest, with);
 }
 }  // namespace
 

@@ -19,7 +19,6 @@
 #include <limits>
 #include <type_traits>
 
-#include "core/check.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/tree_sums.hpp"
 #include "kernels/detail/window_rows.hpp"
@@ -261,7 +260,6 @@ private:
     }
 
     void blur_together(index first, index images, Scratch scratch) const {
-        const Window2D& window = window_;
         const Tile tile{first, 0, 0, out_.first.rows, out_.first.columns};
         auto* const sources = scratch.take<index>(most_covered);
         // Whole images with a stride of 1: what stands outside is the fill, or in the image.
@@ -282,7 +280,7 @@ private:
         }
         const auto row = [&](index y) { return pixels + y % kept * pitch; };
         const auto load = [&](index y) {
-            const index source = border_run(window.rows.border, from[0].rows, window.rows.position(0) + y).source;
+            const index source = border_run(window_.rows.border, from[0].rows, window_.rows.position(0) + y).source;
             for (index i = 0; i < images; ++i) {
                 Pixel* const part = row(y) + i * span;
                 if (source == no_source) {
@@ -295,17 +293,17 @@ private:
             }
         };
         // Loops end with a whole vector, in the room behind rows.
-        const index count = round_up(images * span - window.columns.reach() + 1, lane_count<Pixel>);
-        const index covered = count + window.columns.reach() - 1;
+        const index count = round_up(images * span - window_.columns.reach() + 1, lane_count<Pixel>);
+        const index covered = count + window_.columns.reach() - 1;
         const index width = round_up(covered, lane_count<Pixel>);
         std::fill_n(pixels, kept * pitch, Pixel{0});
         std::fill_n(sums, width, Column{0});
-        for (index y = 0; y < window.rows.size - 1; ++y) {
+        for (index y = 0; y < window_.rows.size - 1; ++y) {
             load(y);
             detail::add_row(row(y), width, sums);
         }
         for (index y = 0; y < tile.rows; ++y) {
-            const index last = y + window.rows.size - 1;
+            const index last = y + window_.rows.size - 1;
             load(last);
             if (y == 0) {
                 detail::add_row(row(last), width, sums);

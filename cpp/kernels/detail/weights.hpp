@@ -5,11 +5,13 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <limits>
 #include <type_traits>
 
 #include "core/array_view.hpp"
 #include "core/dtype.hpp"
+#include "rows/window_blocks.hpp"
 
 namespace imkernels::detail {
 
@@ -47,12 +49,13 @@ Work read_weight(const std::byte* element) {
     return static_cast<Work>(weight);
 }
 
-/// Brings `count` weights of a column or a row together, from the one with number `first` on.
+/// Brings the weights of a block of taps together.
 template <class Weight, class Work>
-void copy_weights(const ConstPlane& factor, index first, index count, Work* weights) {
-    const index stride = factor.columns == 1 ? factor.row_stride : factor.column_stride;
-    for (index i = 0; i < count; ++i) {
-        weights[i] = read_weight<Weight, Work>(factor.data + (first + i) * stride);
+void copy_weights(const ConstPlane& kernel, const WindowBlocks::Block& block, Work* weights) {
+    for (index row = 0; row < block.rows; ++row) {
+        for (index column = 0; column < block.columns; ++column) {
+            *weights++ = read_weight<Weight, Work>(kernel.at(block.row + row, block.column + column));
+        }
     }
 }
 
@@ -83,6 +86,34 @@ inline double largest_magnitude(Dtype dtype) {
             return std::numeric_limits<double>::infinity();
         }
     });
+}
+
+/// The largest magnitude of a sum with kernels of int32, or with the outer products of factors; infinity for others.
+inline double largest_result(Dtype image, std::initializer_list<const ConstStack*> factors) {
+    double sum = 1;
+    for (const ConstStack* const factor : factors) {
+        if (factor->element.dtype != Dtype::int32) {
+            return std::numeric_limits<double>::infinity();
+        }
+        sum *= largest_sum(*factor);
+    }
+    return sum * largest_magnitude(image);
+}
+
+/// Calls `function` with what sums are computed in, what they stand for, and the type of the weights, whose `dtype`
+/// this is. Sums of int32 of at most `largest` are computed as floats where those hold them.
+template <class Function>
+void visit_sums(Dtype dtype, double largest, const Function& function) {
+    switch (dtype) {
+        case Dtype::float32: return function.template operator()<float, float, float>();
+        case Dtype::float64: return function.template operator()<double, double, double>();
+        case Dtype::int64: return function.template operator()<std::uint64_t, std::int64_t, std::int64_t>();
+        default: break;
+    }
+    if (largest <= 0x1p24) {
+        return function.template operator()<float, std::int32_t, std::int32_t>();
+    }
+    function.template operator()<std::uint32_t, std::int32_t, std::int32_t>();
 }
 
 }  // namespace imkernels::detail
