@@ -14,6 +14,7 @@ struct Span {
     index begin, end;
 
     index size() const { return end - begin; }
+    bool operator==(const Span&) const = default;
 };
 
 /// One span per output, of which neither begins nor ends ever move back, and one divisor per output.

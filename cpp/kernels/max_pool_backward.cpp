@@ -1,11 +1,12 @@
 // Scattering to positions that come from outside, one step per value.
 //
-// All positions are looked at before anything is written, so that a bad one leaves the output as it was; and each again
-// as it is used, since somebody may have written to them in between. A plane is one worker's: the order of its sums is
+// A position is looked at as it is used; one outside the plane is passed over, and named when all others are done. To
+// look through all of them first would take a quarter of the time. A plane is one worker's: the order of its sums is
 // part of the result.
 #include "kernels/max_pool_backward.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
@@ -35,37 +36,20 @@ ConstPlane with_long_rows(ConstPlane plane) {
     return plane;
 }
 
-ConstStack with_long_rows(ConstStack stack) {
-    stack.first = with_long_rows(stack.first);
-    while (stack.first.rows == 1 && !stack.leading.empty() &&
-           stack.leading.back().stride == stack.first.columns * stack.first.column_stride) {
-        stack.first.columns *= stack.leading.back().extent;
-        stack.leading.pop_back();
-    }
-    return stack;
-}
-
-/// Throws for the first index of a part that is not one of the pixels of `out`.
-void check_argmax(const ConstPlane& argmax, const Tile& part, const MutablePlane& out) {
+/// Throws for the first position that is not one of the pixels of `out`.
+void refuse_argmax(const ConstStack& argmax, const MutablePlane& out) {
     const auto pixels = static_cast<Position>(out.rows) * static_cast<Position>(out.columns);
-    const std::byte* const first = argmax.at(part.row, part.column);
-    const auto any_outside = [&](index stride) {
-        Position outside = 0;
-        for (index i = 0; i < part.columns; ++i) {
-            outside |= static_cast<Position>(position_at(first + i * stride) >= pixels);
-        }
-        return outside != 0;
-    };
-    constexpr index dense = sizeof(Position);  // a constant, so that the loop vectorises
-    if (!(argmax.column_stride == dense ? any_outside(dense) : any_outside(argmax.column_stride))) {
-        return;
-    }
-    for (index column = part.column; column < part.column + part.columns; ++column) {
-        const Position position = position_at(argmax.at(part.row, column));
-        if (position >= pixels) {
-            throw std::out_of_range("argmax must hold indices into the plane of " + std::to_string(out.rows) + " x " +
-                                    std::to_string(out.columns) + " pixels, got " +
-                                    std::to_string(static_cast<std::int64_t>(position)));
+    for (index number = 0; number < argmax.planes(); ++number) {
+        const ConstPlane plane = argmax.plane(number);
+        for (index row = 0; row < plane.rows; ++row) {
+            for (index column = 0; column < plane.columns; ++column) {
+                const Position position = position_at(plane.at(row, column));
+                if (position >= pixels) {
+                    throw std::out_of_range("argmax must hold indices into the plane of " + std::to_string(out.rows) +
+                                            " x " + std::to_string(out.columns) + " pixels, got " +
+                                            std::to_string(static_cast<std::int64_t>(position)));
+                }
+            }
         }
     }
 }
@@ -116,7 +100,6 @@ public:
                  argmax.first.column_stride == position_size) {}
 
     void run(int workers) const {
-        check(workers);
         const index columns = values_.first.columns;
         const index width = std::min(columns, band_values);
         const index height = std::max<index>(1, band_values / std::max<index>(1, width * together_));
@@ -124,12 +107,16 @@ public:
         if (!dense_ || !in_one_band) {
             zero(workers);
         }
+        bool all_inside = true;
         for (index row = 0; row < values_.first.rows; row += height) {
             for (index column = 0; column < columns; column += width) {
                 const Tile band{0, row, column, std::min(height, values_.first.rows - row),
                                 std::min(width, columns - column)};
-                scatter_band(band, dense_ && in_one_band, workers);
+                all_inside = scatter_band(band, dense_ && in_one_band, workers) && all_inside;
             }
+        }
+        if (!all_inside) {
+            refuse_argmax(argmax_, out_.first);
         }
     }
 
@@ -153,14 +140,6 @@ private:
         return together;
     }
 
-    void check(int workers) const {
-        const ConstStack argmax = with_long_rows(argmax_);
-        const index columns = argmax.first.columns;
-        TileGrid(argmax.planes(), argmax.first.rows, columns, part_of_row(columns), 0.1, 1)
-            .for_each(0, workers,
-                      [&](const Tile& part, Scratch) { check_argmax(argmax.plane(part.plane), part, out_.first); });
-    }
-
     void zero(int workers) const {
         TileGrid(out_.planes(), out_.first.rows, out_.first.columns, part_of_row(out_.first.columns), 0.2, together_)
             .for_each(0, workers, [&](const Tile& part, Scratch) {
@@ -171,32 +150,39 @@ private:
             });
     }
 
-    /// Planes come in bands, so that there is a moment between them to answer Ctrl-C.
-    void scatter_band(const Tile& band, bool zeroes, int workers) const {
+    /// Planes come in bands, so that there is a moment between them to answer Ctrl-C. Says whether all positions lie in
+    /// them, as all functions below.
+    bool scatter_band(const Tile& band, bool zeroes, int workers) const {
         const double cost = cost_of_value * static_cast<double>(band.rows * band.columns * together_) +
                             (zeroes ? 0.1 * static_cast<double>(pixels_) : 0);
+        std::atomic<bool> all_inside = true;
         parallel_for({out_.planes() / together_, cost, 0, workers}, [&](index group, Scratch) {
+            bool inside = true;
             const index plane = group * together_;
             const MutablePlane target = out_.plane(plane);
             if (dense_) {
                 if (zeroes) {
                     std::memset(target.data, 0, static_cast<std::size_t>(pixels_ * size));
                 }
-                scatter_dense(plane, band, target.data);
+                inside = scatter_dense(plane, band, target.data);
             } else if (rows_follow_) {
-                scatter_rows(plane, band, [&](Position position, index) {
+                inside = scatter_rows(plane, band, [&](Position position, index) {
                     return target.data + static_cast<index>(position) * target.column_stride;
                 });
             } else {
                 const auto width = static_cast<Position>(target.columns);
-                scatter_rows(plane, band, [&](Position position, index) {
+                inside = scatter_rows(plane, band, [&](Position position, index) {
                     return target.at(static_cast<index>(position / width), static_cast<index>(position % width));
                 });
             }
+            if (!inside) {
+                all_inside = false;
+            }
         });
+        return all_inside;
     }
 
-    void scatter_dense(index plane, const Tile& band, std::byte* out) const {
+    bool scatter_dense(index plane, const Tile& band, std::byte* out) const {
         constexpr index part = cache_line / std::min(size, position_size);  // of a line of values, or of positions
         constexpr index ahead = 512;
         ConstPlane values = values_.plane(plane);
@@ -210,6 +196,7 @@ private:
             values = with_long_rows(values);
             argmax = with_long_rows(argmax);
         }
+        bool inside = true;
         for (index row = 0; row < values.rows; ++row) {
             for (index column = 0; column < values.columns; column += part) {
                 const Line value_line{values.at(row, column), size};
@@ -220,43 +207,51 @@ private:
                 for (index i = 0; i < part; i += cache_line / size) {
                     prefetch(value_line.data + (ahead + i) * size);
                 }
-                scatter_line(value_line, position_line, std::min(part, values.columns - column),
-                             [=](Position position, index) { return out + static_cast<index>(position) * size; });
+                inside &=
+                    scatter_line(value_line, position_line, std::min(part, values.columns - column),
+                                 [=](Position position, index) { return out + static_cast<index>(position) * size; });
             }
         }
+        return inside;
     }
 
     /// The planes of a group, pixel by pixel.
     template <class Target>
-    void scatter_rows(index plane, const Tile& band, Target target) const {
+    bool scatter_rows(index plane, const Tile& band, Target target) const {
         const ConstPlane values = values_.plane(plane);
         const ConstPlane argmax = argmax_.plane(plane);
+        bool inside = true;
         for (index row = band.row; row < band.row + band.rows; ++row) {
             if (together_ == 1) {
-                scatter_line(Line{values.at(row, band.column), values.column_stride},
-                             Line{argmax.at(row, band.column), argmax.column_stride}, band.columns, target);
+                inside &= scatter_line(Line{values.at(row, band.column), values.column_stride},
+                                       Line{argmax.at(row, band.column), argmax.column_stride}, band.columns, target);
                 continue;
             }
             const index value_step = values_.leading.back().stride;
             const index position_step = argmax_.leading.back().stride;
             for (index column = band.column; column < band.column + band.columns; ++column) {
-                scatter_line(Line{values.at(row, column), value_step}, Line{argmax.at(row, column), position_step},
-                             together_,
-                             [&](Position position, index number) { return target(position, 0) + number * size; });
+                inside &= scatter_line(
+                    Line{values.at(row, column), value_step}, Line{argmax.at(row, column), position_step}, together_,
+                    [&](Position position, index number) { return target(position, 0) + number * size; });
             }
         }
+        return inside;
     }
 
     /// `target(position, i)` is where value `i` belongs.
     template <class Target>
-    void scatter_line(Line<const std::byte> values, Line<const std::byte> argmax, index count, Target target) const {
+    bool scatter_line(Line<const std::byte> values, Line<const std::byte> argmax, index count, Target target) const {
         const auto pixels = static_cast<Position>(pixels_);
+        bool inside = true;
         for (index i = 0; i < count; ++i) {
             const Position position = position_at(argmax.at(i));
-            if (position < pixels) {
-                Put{}(values.at(i), target(position, i));
+            if (position >= pixels) {
+                inside = false;
+                continue;
             }
+            Put{}(values.at(i), target(position, i));
         }
+        return inside;
     }
 
     const ConstStack& values_;

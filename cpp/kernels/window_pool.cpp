@@ -18,10 +18,10 @@
 #include <vector>
 
 #include "core/check.hpp"
+#include "kernels/row_average.hpp"
 #include "parallel/parallel_for.hpp"
 #include "rows/copy_element.hpp"
 #include "rows/row_writer.hpp"
-#include "simd/lanes.hpp"
 
 namespace imkernels {
 
@@ -88,8 +88,8 @@ struct Maximum {
 template <class Pixel, class State>
 class SumColumns {
 public:
-    static std::size_t bytes(index count) { return Scratch::bytes<State>(count + 1); }
-    SumColumns(index count, Scratch& scratch) : states_(scratch.take<State>(count + 1)) { states_[count] = {}; }
+    static std::size_t bytes(index count) { return Scratch::bytes<State>(count); }
+    SumColumns(index count, Scratch& scratch) : states_(scratch.take<State>(count)) {}
 
     void start(index count, index /*row*/) { std::fill_n(states_, count, State{}); }
     void add(const Pixel* line, index count, index /*row*/) {
@@ -98,17 +98,10 @@ public:
         }
     }
     const State& state(index x, index /*column*/) const { return states_[x]; }
-    /// Those of all columns, and behind them that of none.
-    const State* states() const { return states_; }
 
 private:
     State* states_;
 };
-
-template <class State>
-inline constexpr bool is_plain_sum = false;
-template <class Number>
-inline constexpr bool is_plain_sum<PlainSum<Number>> = true;
 
 /// Keys and rows apart, in lanes of one width.
 template <class Key>
@@ -169,10 +162,6 @@ public:
             widest_ = std::max(widest_, columns.span(end - 1).end - columns.span(first).begin);
             add_runs(first, end);
         }
-        for (index column = 0; columns.longest() == 1 && column < columns.outputs(); ++column) {
-            const Span& span = columns.span(column);
-            singles_.push_back(span.size() == 1 ? span.begin : std::numeric_limits<index>::max());
-        }
         band_rows_ = std::max<index>(1, most_pixels / std::max<index>(1, widest_));
         bands_ = std::max<index>(1, ceil_div(rows.longest(), band_rows_));
     }
@@ -213,7 +202,6 @@ private:
     static constexpr index most_outputs = 256;
     static constexpr index most_pixels = index{1} << 24;
     static constexpr index segment = 2048;        // columns that are reduced together
-    static constexpr index long_run = 64;         // pixels of a row that are worth a loop of their own
     static constexpr double cost_of_pixel = 1.0;  // nanoseconds, on one core (Zen 5)
 
     Block block_of(index number, index band) const {
@@ -252,25 +240,6 @@ private:
         for (const auto& [outputs, run] : runs_[static_cast<std::size_t>(block.column / outputs_)]) {
             const index first = outputs.begin - block.column;
             const index last = outputs.end - block.column;
-            if constexpr (Reduction::has_runs) {
-                if (last == first + 1 && run.size() >= long_run) {
-                    for (index begin = run.begin; begin < run.end; begin += segment) {
-                        const Span part{begin, std::min(begin + segment, run.end)};
-                        states[first].add(reduction_.sum_runs(block.plane, {block.begin, block.end}, part, line));
-                    }
-                    continue;
-                }
-            }
-            if constexpr (is_plain_sum<State>) {
-                if (!singles_.empty() && run.size() <= segment) {
-                    reduce_columns(block, run, line, columns);
-                    for (index i = first; i < last; ++i) {
-                        const index x = singles_[static_cast<std::size_t>(block.column + i)] - run.begin;
-                        states[i].add(columns.states()[std::min(x, segment)]);
-                    }
-                    continue;
-                }
-            }
             for (index begin = run.begin; begin < run.end; begin += segment) {
                 const Span part{begin, std::min(begin + segment, run.end)};
                 reduce_columns(block, part, line, columns);
@@ -297,7 +266,6 @@ private:
     index planes_;
     const Reduction& reduction_;
     std::vector<std::vector<Run>> runs_;  // of the blocks of a row
-    std::vector<index> singles_;          // the columns of windows of at most one
     index outputs_;                       // of a block
     index across_;
     index widest_ = 0;
@@ -314,50 +282,6 @@ void read_pixels(const ConstStack& image, ReadRun<Pixel> read, index plane, inde
     read(source.at(row, columns.begin), source.column_stride, columns.size(), line);
 }
 
-/// The sum of runs of pixels, in lanes; in one order whatever the type.
-class RunSum {
-public:
-    template <class Pixel>
-    void add(const Pixel* pixels, index count) {
-        index x = 0;
-        for (; x + sums * lanes <= count; x += sums * lanes) {
-            for (index i = 0; i < sums; ++i) {
-                sums_[i] += doubles(pixels + x + i * lanes);
-            }
-        }
-        for (index i = 0; x + lanes <= count; x += lanes, ++i) {
-            sums_[i] += doubles(pixels + x);
-        }
-        for (; x < count; ++x) {
-            rest_ += static_cast<double>(pixels[x]);
-        }
-    }
-
-    double total() const {
-        const Lanes<double> all = (sums_[0] + sums_[1]) + (sums_[2] + sums_[3]);
-        double total = 0;
-        for (index lane = 0; lane < lanes; ++lane) {
-            total += all[lane];
-        }
-        return total + rest_;
-    }
-
-private:
-    static constexpr index lanes = lane_count<double>;
-    static constexpr index sums = 4;
-
-    template <class Pixel>
-    static Lanes<double> doubles(const Pixel* pixels) {
-        typedef Pixel Pixels __attribute__((vector_size(lanes * static_cast<index>(sizeof(Pixel)))));
-        Pixels part;
-        std::memcpy(&part, pixels, sizeof(part));
-        return __builtin_convertvector(part, Lanes<double>);
-    }
-
-    Lanes<double> sums_[sums]{};
-    double rest_ = 0;
-};
-
 /// `Result` is an integer for exact means, double for all others.
 template <class PixelType, class StateType, class Result>
 class Average {
@@ -365,35 +289,18 @@ public:
     using Pixel = PixelType;
     using State = StateType;
     using Columns = SumColumns<Pixel, State>;
-    static constexpr bool has_runs = std::is_same_v<State, PlainSum<double>>;
 
     Average(const ConstStack& image, const MutableStack& out, const PoolWindows& windows)
         : image_(image),
           out_(out),
           windows_(windows),
           read_(row_reader<AsNumber, Pixel>(image.element)),
-          write_(row_writer<FromNumber, Result>(out.element)),
-          has_floats_(has_rows_of<float>(image)) {
+          write_(row_writer<FromNumber, Result>(out.element)) {
         require(read_ != nullptr && write_ != nullptr, "average_windows: no loop for these element types");
     }
 
     void read(index plane, index row, const Span& columns, Pixel* line) const {
         read_pixels(image_, read_, plane, row, columns, line);
-    }
-
-    State sum_runs(index plane, const Span& rows, const Span& columns, Pixel* line) const {
-        RunSum sum;
-        const ConstPlane source = image_.plane(plane);
-        for (index row = rows.begin; row < rows.end; ++row) {
-            const std::byte* const pixels = source.at(row, columns.begin);
-            if (has_floats_) {
-                sum.add(reinterpret_cast<const float*>(pixels), columns.size());
-            } else {
-                read_(pixels, source.column_stride, columns.size(), line);
-                sum.add(line, columns.size());
-            }
-        }
-        return {sum.total()};
     }
 
     void deliver(index plane, index row, index column, index count, const State* states) const {
@@ -427,7 +334,6 @@ private:
     const PoolWindows& windows_;
     ReadRun<Pixel> read_;
     WriteRun<Result> write_;
-    bool has_floats_;  // in rows, as they are
 };
 
 template <class StateType>
@@ -436,7 +342,6 @@ public:
     using Pixel = double;
     using State = StateType;
     using Columns = SumColumns<double, State>;
-    static constexpr bool has_runs = false;
 
     AverageGradient(const ConstStack& grad, const MutableStack& out, const PoolWindows& windows)
         : grad_(grad),
@@ -484,7 +389,6 @@ public:
     using Pixel = Key;
     using State = Maximum<Key>;
     using Columns = MaximumColumns<Key>;
-    static constexpr bool has_runs = false;
 
     MaximumSearch(const ConstStack& image, const MutableStack& values, const MutableStack* argmax)
         : image_(image),
@@ -537,6 +441,10 @@ void require_windows(const PoolWindows& windows, index rows, index columns, cons
 
 void average_windows(const ConstStack& image, const MutableStack& out, const PoolWindows& windows, int workers) {
     require_windows(windows, image.first.rows, image.first.columns, out);
+    const SummedSpans spans{windows.rows.spans, windows.columns.spans};
+    if (has_row_average(image, spans)) {
+        return row_average(image, out, spans, windows, Divided::sums, workers);
+    }
     const bool to_float = out.element.dtype >= Dtype::float16;
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
@@ -569,8 +477,13 @@ void average_windows_backward(const ConstStack& grad, const MutableStack& out, c
     require(grad.element.dtype >= Dtype::float16, "average_windows_backward: gradients are floats");
     require(windows.rows.outputs() == grad.first.rows && windows.columns.outputs() == grad.first.columns,
             "average_windows_backward: one gradient per window");
-    const PoolAxis rows{outputs_of_pixels(windows.rows, out.first.rows), {}};
-    const PoolAxis columns{outputs_of_pixels(windows.columns, out.first.columns), {}};
+    const SummedSpans spans{outputs_of_pixels(windows.rows, out.first.rows),
+                            outputs_of_pixels(windows.columns, out.first.columns)};
+    if (has_row_average(grad, spans)) {
+        return row_average(grad, out, spans, windows, Divided::numbers, workers);
+    }
+    const PoolAxis rows{spans.rows, {}};
+    const PoolAxis columns{spans.columns, {}};
     const auto run = [&](const auto& reduction) { WindowPool(rows, columns, out.planes(), reduction).run(workers); };
     if (grad.element.dtype == Dtype::float64) {
         run(AverageGradient<CompensatedSum>(grad, out, windows));

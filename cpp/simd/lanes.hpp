@@ -97,6 +97,19 @@ IMKERNELS_INLINE Lanes<T> repeated(Lanes<T> lanes) {
     return ordered<[](index lane) { return first + lane % count; }, T>(lanes, lanes);
 }
 
+/// The sum of all lanes, of halves that are added up.
+template <class T>
+IMKERNELS_INLINE T sum_of_lanes(Lanes<T> lanes) {
+    T numbers[lane_count<T>];
+    std::memcpy(numbers, &lanes, sizeof(numbers));
+    for (index half = lane_count<T> / 2; half > 0; half /= 2) {
+        for (index lane = 0; lane < half; ++lane) {
+            numbers[lane] += numbers[lane + half];
+        }
+    }
+    return numbers[0];
+}
+
 /// A number in every lane.
 template <class T>
 IMKERNELS_INLINE Lanes<T> broadcast(T number) {
@@ -230,11 +243,20 @@ IMKERNELS_INLINE auto widened(Fewer<Wide, Narrow> few) {
 #endif
 }  // namespace detail
 
-/// As many elements as `Wide` has lanes, as `Wide`s: of that type, or bytes or numbers of 16 bits.
+/// As many elements as `Wide` has lanes, as `Wide`s: of that type, or bytes or numbers of 16 bits, or floats as
+/// doubles.
 template <class Wide, class Narrow>
 IMKERNELS_INLINE Lanes<Wide> load_widened(const Narrow* source) {
     if constexpr (std::is_same_v<Wide, Narrow>) {
         return load_lanes(source);
+    } else if constexpr (std::is_same_v<Wide, double>) {
+        detail::Fewer<double, float> few;
+        std::memcpy(&few, source, sizeof(few));
+#if defined(__AVX512F__) && !defined(__clang__)
+        return __builtin_ia32_cvtps2pd512_mask(few, Lanes<double>{}, -1, 4);  // under the rounding mode, without effect
+#else
+        return __builtin_convertvector(few, Lanes<double>);
+#endif
     } else if constexpr (std::is_floating_point_v<Wide>) {
         return __builtin_convertvector(load_widened<std::int32_t>(source), Lanes<Wide>);
     } else {
