@@ -23,12 +23,20 @@ StackView<Byte> stack_of(const py::array& array, Byte* data) {
     require(dimensions >= 2, "an array of at least two dimensions is needed");
     StackView<Byte> stack;
     stack.element = element_type(array);
-    // The stride of an axis of one element is never taken, and may be any number: too large to compute with.
-    const auto stride = [&](py::ssize_t axis) { return array.shape(axis) > 1 ? array.strides(axis) : 0; };
-    stack.first = {data, array.shape(dimensions - 2), array.shape(dimensions - 1), stride(dimensions - 2),
-                   stride(dimensions - 1)};
-    for (py::ssize_t axis = 0; axis < dimensions - 2; ++axis) {
-        stack.leading.push_back({array.shape(axis), stride(axis)});
+    // The stride of an axis of one element is never taken, and may be any number: too large to compute with. Here it is
+    // the one of an array without gaps, so that kernels see that there are none.
+    index next = array.itemsize();
+    const auto stride = [&](py::ssize_t axis) {
+        const index taken = array.shape(axis) != 1 ? array.strides(axis) : next;
+        next = static_cast<index>(static_cast<std::size_t>(array.shape(axis)) * static_cast<std::size_t>(taken));
+        return taken;
+    };
+    const index column_stride = stride(dimensions - 1);
+    const index row_stride = stride(dimensions - 2);
+    stack.first = {data, array.shape(dimensions - 2), array.shape(dimensions - 1), row_stride, column_stride};
+    stack.leading.resize(static_cast<std::size_t>(dimensions - 2));
+    for (py::ssize_t axis = dimensions - 3; axis >= 0; --axis) {
+        stack.leading[static_cast<std::size_t>(axis)] = {array.shape(axis), stride(axis)};
     }
     return stack;
 }

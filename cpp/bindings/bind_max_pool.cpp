@@ -39,6 +39,17 @@ void register_max_pool(py::module_& module) {
         py::arg("image"), py::arg("values"), py::arg("argmax").none(true), py::arg("window"), py::arg("workers"));
 
     module.def(
+        "adaptive_max_pool",
+        [](const py::array& image, py::array& values, std::optional<py::array> argmax, int workers) {
+            const ConstStack source = read_view(image);
+            const MutableStack maxima = write_view(values);
+            const std::optional<MutableStack> positions = positions_view(argmax, maxima);
+            require_same_leading(source, maxima);
+            without_gil([&] { adaptive_max_pool(source, maxima, positions ? &*positions : nullptr, workers); });
+        },
+        py::arg("image"), py::arg("values"), py::arg("argmax").none(true), py::arg("workers"));
+
+    module.def(
         "max_pool_backward",
         [](const py::array& grad, const py::array& argmax, py::array& out, int workers) {
             scatter(grad, argmax, out, [&](const auto& source, const auto& positions, const auto& target) {

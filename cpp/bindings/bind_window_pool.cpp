@@ -73,21 +73,6 @@ void register_window_pool(py::module_& module) {
         },
         "Adaptive where `window` is None.", py::arg("grad"), py::arg("out"), py::arg("window").none(true),
         py::arg("after"), py::arg("count_padding"), py::arg("divisor"), py::arg("workers"));
-
-    module.def(
-        "adaptive_max_pool",
-        [](const py::array& image, py::array& values, std::optional<py::array> argmax, int workers) {
-            const ConstStack source = read_view(image);
-            const MutableStack maxima = write_view(values);
-            const std::optional<MutableStack> positions = positions_view(argmax, maxima);
-            require_same_leading(source, maxima);
-            without_gil([&] {
-                const PoolWindows windows{adaptive_windows(source.first.rows, maxima.first.rows),
-                                          adaptive_windows(source.first.columns, maxima.first.columns)};
-                maximum_of_windows(source, maxima, positions ? &*positions : nullptr, windows, workers);
-            });
-        },
-        py::arg("image"), py::arg("values"), py::arg("argmax").none(true), py::arg("workers"));
 }
 
 }  // namespace imkernels::bindings

@@ -43,9 +43,13 @@ struct StackView {
     /// Plane `number` in C order of the leading axes.
     PlaneView<Byte> plane(index number) const {
         PlaneView<Byte> view = first;
-        for (auto axis = leading.rbegin(); axis != leading.rend(); ++axis) {
-            view.data += (number % axis->extent) * axis->stride;
-            number /= axis->extent;
+        for (std::size_t axis = leading.size(); axis > 1; --axis) {
+            const auto [extent, stride] = leading[axis - 1];
+            view.data += number % extent * stride;
+            number /= extent;
+        }
+        if (!leading.empty()) {  // divisions take long
+            view.data += number * leading.front().stride;
         }
         return view;
     }

@@ -21,6 +21,7 @@
 
 #include "core/check.hpp"
 #include "core/finite.hpp"
+#include "kernels/window_pool.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
@@ -597,6 +598,19 @@ void pool(const Planes& planes, const Window2D& window, int workers) {
         MaxPool<Work, false>(planes, window, read, write).run(workers);
     }
 }
+
+/// Whether windows are so few and large that they are better searched one by one (window_pool.cpp). The loops here
+/// need a moment for each row of the image and each tap, the others for each output and pixel.
+bool are_few(const Window2D& window, const ConstPlane& image, const MutablePlane& values) {
+    constexpr double tap = 10;  // nanoseconds on one core (Zen 5)
+    constexpr double output = 20;
+    constexpr double pixel = 0.35;
+    const auto product = [](index one, index other) { return static_cast<double>(one) * static_cast<double>(other); };
+    const bool plain = window.rows.dilation == 1 && window.columns.dilation == 1;
+    return plain && tap * product(image.rows, window.columns.size) >
+                        output * product(values.rows, values.columns) +
+                            pixel * product(values.rows * window.rows.size, image.columns);
+}
 }  // namespace
 
 void max_pool(const ConstStack& image, const MutableStack& values, const MutableStack* argmax, const Window2D& window,
@@ -609,6 +623,11 @@ void max_pool(const ConstStack& image, const MutableStack& values, const Mutable
     require(window.rows.meets(image.first.rows, values.first.rows) &&
                 window.columns.meets(image.first.columns, values.first.columns),
             "max_pool: every window has a tap inside the image");
+    if (are_few(window, image.first, values.first)) {
+        const PoolWindows windows{regular_windows(window.rows, image.first.rows, values.first.rows, 0, false),
+                                  regular_windows(window.columns, image.first.columns, values.first.columns, 0, false)};
+        return maximum_of_windows(image, values, argmax, windows, workers);
+    }
     const Planes planes = planes_of(image, values, argmax, window.columns);
     // A place in a tile must fit into 32 bits, or a lane has 64.
     const double farthest = static_cast<double>(window.rows.reach() + 1) *
@@ -627,6 +646,21 @@ void max_pool(const ConstStack& image, const MutableStack& values, const Mutable
             pool<OrderKey<T>, AsOrderKey, FromOrderKey>(planes, window, workers);
         }
     });
+}
+
+void adaptive_max_pool(const ConstStack& image, const MutableStack& values, const MutableStack* argmax, int workers) {
+    const ConstPlane& pixels = image.first;
+    const MutablePlane& outputs = values.first;
+    const bool share = outputs.rows > 0 && outputs.columns > 0 && pixels.rows % outputs.rows == 0 &&
+                       pixels.columns % outputs.columns == 0;
+    if (share && pixels.rows > 0 && pixels.columns > 0) {
+        const WindowAxis rows{pixels.rows / outputs.rows, pixels.rows / outputs.rows};
+        const WindowAxis columns{pixels.columns / outputs.columns, pixels.columns / outputs.columns};
+        return max_pool(image, values, argmax, {rows, columns}, workers);
+    }
+    const PoolWindows windows{adaptive_windows(pixels.rows, outputs.rows),
+                              adaptive_windows(pixels.columns, outputs.columns)};
+    maximum_of_windows(image, values, argmax, windows, workers);
 }
 
 }  // namespace imkernels

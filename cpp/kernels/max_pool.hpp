@@ -13,4 +13,7 @@ namespace imkernels {
 void max_pool(const ConstStack& image, const MutableStack& values, const MutableStack* argmax, const Window2D& window,
               int workers);
 
+/// The same for windows that share the image out (adaptive_windows).
+void adaptive_max_pool(const ConstStack& image, const MutableStack& values, const MutableStack* argmax, int workers);
+
 }  // namespace imkernels

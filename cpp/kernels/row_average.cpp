@@ -47,7 +47,7 @@ enum class Run { none, plane, stack };
 Run run_of(const auto& stack) {
     index next = item_size_of(stack.element.dtype);
     const auto follows = [&](index extent, index stride) {
-        const bool does = extent <= 1 || stride == next;
+        const bool does = stride == next;
         next *= extent;
         return does;
     };
@@ -271,7 +271,7 @@ public:
           spans_(spans),
           divisors_(divisors),
           uniform_(all_same(divisors.rows.divisors) && all_same(divisors.columns.divisors)),
-          divided_(uniform_ ? Divided::sums : divided),
+          divided_(uniform_ && has_fewer_sums() ? Divided::sums : divided),
           number_run_(run_of(numbers)),
           out_run_(run_of(out)),
           along_(spans.columns, numbers.first.columns),
@@ -305,6 +305,10 @@ private:
 
     static bool all_same(const std::vector<index>& divisors) {
         return std::ranges::adjacent_find(divisors, std::not_equal_to<>()) == divisors.end();
+    }
+
+    bool has_fewer_sums() const {
+        return out_.first.rows * out_.first.columns <= numbers_.first.rows * numbers_.first.columns;
     }
 
     bool can_read_in_place() const {
@@ -488,7 +492,7 @@ private:
     const MutableStack& out_;
     const SummedSpans& spans_;
     const PoolWindows& divisors_;
-    bool uniform_;  // divisors: sums are divided, whatever is asked for
+    bool uniform_;  // divisors: either may be divided
     Divided divided_;
     Run number_run_, out_run_;
     SumSpans along_;

@@ -413,7 +413,37 @@ public:
         }
     }
 
+    /// The maximum of a plane, which is its only window.
+    State search_plane(index plane) const {
+        ConstPlane source = image_.plane(plane);
+        const index columns = source.columns;
+        if (source.row_stride == columns * source.column_stride) {  // rows follow each other
+            source.columns *= source.rows;
+            source.rows = 1;
+        }
+        Key keys[part];
+        State best{std::numeric_limits<Key>::min(), 0, 0};
+        for (index row = 0; row < source.rows; ++row) {
+            for (index column = 0; column < source.columns; column += part) {
+                const index count = std::min(part, source.columns - column);
+                read_(source.at(row, column), source.column_stride, count, keys);
+                Key most = keys[0];
+                for (index i = 1; i < count; ++i) {
+                    most = std::max(most, keys[i]);
+                }
+                if (most > best.key) {
+                    best = {most, row, column + (std::find(keys, keys + count, most) - keys)};
+                }
+            }
+        }
+        best.row += best.column / columns;
+        best.column %= columns;
+        return best;
+    }
+
 private:
+    static constexpr index part = 256;  // of a plane, that is searched at once
+
     const ConstStack& image_;
     const MutableStack& values_;
     const MutableStack* argmax_;
@@ -425,6 +455,14 @@ template <class Pixel, class State, class Result>
 void average(const ConstStack& image, const MutableStack& out, const PoolWindows& windows, int workers) {
     const Average<Pixel, State, Result> reduction(image, out, windows);
     WindowPool(windows.rows, windows.columns, out.planes(), reduction).run(workers);
+}
+
+/// Whether the only window is the plane, and not so large that it should be cut.
+bool is_whole_plane(const PoolWindows& windows, const ConstPlane& plane) {
+    constexpr double largest = 0x1p24;  // pixels
+    return windows.rows.spans == std::vector{Span{0, plane.rows}} &&
+           windows.columns.spans == std::vector{Span{0, plane.columns}} &&
+           static_cast<double>(plane.rows) * static_cast<double>(plane.columns) <= largest;
 }
 
 /// Windows are clipped to the image, and every output has one.
@@ -501,6 +539,13 @@ void maximum_of_windows(const ConstStack& image, const MutableStack& values, con
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = std::conditional_t<sizeof(typename decltype(tag)::type) == 8, std::int64_t, std::int32_t>;
         const MaximumSearch<Key> reduction(image, values, argmax);
+        if (is_whole_plane(windows, image.first)) {
+            const double cost = 0.3 * static_cast<double>(image.first.rows * image.first.columns) + 30;
+            return parallel_for({values.planes(), cost, 0, workers}, [&](index plane, Scratch) {
+                const Maximum<Key> best = reduction.search_plane(plane);
+                reduction.deliver(plane, 0, 0, 1, &best);
+            });
+        }
         WindowPool(windows.rows, windows.columns, values.planes(), reduction).run(workers);
     });
 }
