@@ -105,7 +105,11 @@ def isa_words(path, text):
     words = [word[0] for word in re.finditer(ISA_WORDS, without_comments(text), re.IGNORECASE)]
     if room == "simd":  # asks for the width of a register, for stores past the caches, and for loads that widen
         words = [word for word in words if word.strip("_") not in ("AVX512F", "AVX2", "AVX", "SSE2")]
-        words = [word for word in words if not re.fullmatch(r"__builtin_ia32_(movntdq\d*|sfence|pmov[sz]x\w+|cvtps2pd\w+)", word)]
+        words = [
+            word
+            for word in words
+            if not re.fullmatch(r"__builtin_ia32_(movntdq\d*|sfence|pmov[sz]x\w+|cvtps2pd\w+)", word)
+        ]
     return words
 
 

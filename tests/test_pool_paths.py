@@ -123,3 +123,89 @@ def test_adaptive_maxima_of_few_values(dtype):
             y, x = np.unravel_index(image[top:bottom, left:right].argmax(), (bottom - top, right - left))
             assert argmax[row, column] == (top + y) * 90 + left + x
             np.testing.assert_array_equal(values[row, column], image[top + y, left + x])
+
+
+def sums_over(spans, numbers, axis):
+    """Add up, in double, what each span of an axis takes in."""
+    parts = [numbers.take(range(*span), axis).sum(axis, keepdims=True) for span in spans]
+    return np.concatenate(parts, axis)
+
+
+def spans_of(extent, size, stride, padding):
+    count = (extent + 2 * padding - size) // stride + 1
+    return [(max(0, i * stride - padding), min(extent, i * stride - padding + size)) for i in range(count)]
+
+
+AVERAGES = [
+    (1, 1, 0),
+    (2, 2, 0),
+    (2, 1, 1),
+    (3, 1, 1),
+    (3, 2, 1),
+    (3, 3, 1),
+    (4, 2, 2),
+    (5, 2, 0),
+    (2, 3, 0),
+    (17, 2, 8),
+]
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), AVERAGES)
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f2", "f4"])
+def test_averages_of_small_maps(dtype, size, stride, padding):
+    for rows, columns in [(17, 17), (18, 31), (19, 64), (20, 65), (21, 200)]:
+        image = np.random.default_rng(9).integers(0, 200, (5, 3, rows, columns)).astype(dtype)
+        down, across = (spans_of(extent, size, stride, padding) for extent in (rows, columns))
+        sums = sums_over(across, sums_over(down, image.astype(np.float64), -2), -1)
+        counts = np.outer([end - begin for begin, end in down], [end - begin for begin, end in across])
+        for count_include_pad in (True, False):
+            # All windows lie on the image and its padding.
+            divisors = size * size if count_include_pad else counts
+            found = ik.avg_pool(
+                image, size, stride=stride, padding=padding, count_include_pad=count_include_pad, dtype=np.float64
+            )
+            np.testing.assert_array_equal(found, sums / divisors)
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), AVERAGES)
+@pytest.mark.parametrize("count_include_pad", [True, False])
+def test_gradients_of_averages_are_their_adjoint(size, stride, padding, count_include_pad):
+    rng = np.random.default_rng(10)
+    keywords = {"stride": stride, "padding": padding, "count_include_pad": count_include_pad}
+    for rows, columns in [(17, 17), (18, 31), (19, 64), (21, 200)]:
+        image = rng.integers(-9, 10, (2, 3, rows, columns)).astype(np.float32)
+        averages = ik.avg_pool(image, size, dtype=np.float64, **keywords)
+        grad = rng.integers(-9, 10, averages.shape).astype(np.float32)
+        back = ik.avg_pool_backward(grad, (rows, columns), size, **keywords)
+        assert (back * image).sum(dtype=np.float64) == pytest.approx((averages * grad).sum(), abs=1e-3)
+        apart = np.repeat(grad, 2, axis=-1)[..., ::2]
+        assert ik.avg_pool_backward(apart, (rows, columns), size, **keywords).tobytes() == back.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(300, 7, 7), (9, 40, 14, 14), (3, 1, 1), (70, 1, 90), (70, 90, 1), (2, 3, 64, 64)])
+@pytest.mark.parametrize("output_size", [1, (1, 3), (3, 1), (20, 20)])
+def test_whole_maps(shape, output_size):
+    image = np.random.default_rng(11).integers(-99, 100, shape).astype(np.float32)
+    image.flat[::77] = np.nan
+    down, across = ik.adaptive_avg_pool(image, output_size).shape[-2:]
+    averages = ik.adaptive_avg_pool(image, output_size)
+    values, argmax = ik.adaptive_max_pool_with_argmax(image, output_size)
+    back = ik.adaptive_avg_pool_backward(averages, shape[-2:])
+    spread = np.zeros(shape, np.float64)
+    for y, x in np.ndindex(down, across):
+        rows = slice(y * shape[-2] // down, -(-(y + 1) * shape[-2] // down))
+        columns = slice(x * shape[-1] // across, -(-(x + 1) * shape[-1] // across))
+        window = image[..., rows, columns].astype(np.float64)
+        np.testing.assert_array_equal(averages[..., y, x], window.mean((-2, -1)).astype(np.float32))
+        np.testing.assert_array_equal(values[..., y, x], window.max((-2, -1)))
+        first = window.reshape(*shape[:-2], -1).argmax(-1)
+        places = (rows.start + first // window.shape[-1]) * shape[-1] + columns.start + first % window.shape[-1]
+        np.testing.assert_array_equal(argmax[..., y, x], places)
+        spread[..., rows, columns] += averages[..., y, x, None, None] / (window.shape[-2] * window.shape[-1])
+    np.testing.assert_allclose(back, spread, rtol=1e-6, atol=1e-4)  # of sums of up to 100 that cancel
+
+
+@pytest.mark.parametrize("stride", [9, 15])
+def test_few_large_windows(stride):
+    for dtype in ("u1", "i4", "f4"):
+        assert_pooled(random_image(np.random.default_rng(12), (60, 60), np.dtype(dtype)), 15, stride=stride, padding=7)

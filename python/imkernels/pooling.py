@@ -390,7 +390,7 @@ def max_pool_backward(
         The gradient with respect to the pooled values.
     argmax : array_like of ints, shape (..., P, Q)
         The positions that `max_pool_with_argmax` or `adaptive_max_pool_with_argmax` returned. They are not trusted: one
-        outside the plane is a ValueError.
+        outside the plane is a ValueError, after which `out` may hold anything.
     shape : pair of ints
         ``(H, W)`` of the image that was pooled.
     {{out}}
@@ -460,7 +460,8 @@ def max_unpool(
     values : array_like, shape (..., P, Q)
         The values, for instance those of `max_pool_with_argmax`.
     argmax : array_like of ints, shape (..., P, Q)
-        Where each of them goes: ``row * W + column``. They are not trusted: one outside the plane is a ValueError.
+        Where each of them goes: ``row * W + column``. They are not trusted: one outside the plane is a
+        ValueError, after which `out` may hold anything.
     shape : pair of ints
         ``(H, W)`` of the result's planes.
     {{out}}
