@@ -5,7 +5,7 @@
 //
 // float32 means are within 8 roundings (4 eps) of the exact ones: windows of up to 8 x 8 pixels take three additions
 // down, three along and a division. Of larger ones the sums are computed in double and rounded once; sums of columns
-// may be kept in float32 between, and added up to a few in it (`SumPlan::shallow`).
+// may be kept in float32 between, and added up to a few in it (`SumPlan::most_depth` additions deep).
 #include "kernels/float_box.hpp"
 
 #include <algorithm>

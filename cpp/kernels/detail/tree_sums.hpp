@@ -2,13 +2,17 @@
 // a window. No element is added twice and none subtracted, and every sum has a tree of its own of depth O(log K).
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "core/check.hpp"
 #include "core/index.hpp"
+#include "simd/lanes.hpp"
 
 namespace imkernels::detail {
 
@@ -31,37 +35,51 @@ inline Sum tree_sum(Sum one, Sum other, Sums... rest) {
     return tree_sum(rest..., static_cast<Sum>(one + other));
 }
 
-template <class Sum, class Finish, class Result, class... Terms>
+/// The sum of terms of which neighbours are added `early` times in their own type, then as `Sum`s.
+template <int early, class Sum, std::size_t count, class Term>
+IMKERNELS_INLINE Sum mixed_sum(const std::array<Term, count>& terms) {
+    if constexpr (early > 0 && count > 1) {
+        constexpr std::size_t half = (count + 1) / 2;
+        return [&]<std::size_t... i>(std::index_sequence<i...>) IMKERNELS_INLINE_LAMBDA {
+            const auto pair = [&](std::size_t one) IMKERNELS_INLINE_LAMBDA {
+                return 2 * one + 1 < count ? static_cast<Term>(terms[2 * one] + terms[(2 * one + 1) % count])
+                                           : terms[2 * one];
+            };
+            return mixed_sum<early - 1, Sum, half, Term>({pair(i)...});
+        }(std::make_index_sequence<half>());
+    } else {
+        return [&]<std::size_t... i>(std::index_sequence<i...>) IMKERNELS_INLINE_LAMBDA {
+            return tree_sum<Sum>(static_cast<Sum>(terms[i])...);
+        }(std::make_index_sequence<count>());
+    }
+}
+
+template <class Sum, int early, class Finish, class Result, class Term, class... Terms>
 __attribute__((noinline)) void add_rows(index length, Finish finish, Result* __restrict results,
-                                        const Terms* __restrict... terms) {
+                                        const Term* __restrict first, const Terms* __restrict... terms) {
 #pragma GCC ivdep
     for (index x = 0; x < length; ++x) {
-        results[x] = finish(tree_sum<Sum>(static_cast<Sum>(terms[x])...));
+        const std::array<Term, 1 + sizeof...(Terms)> here{first[x], terms[x]...};
+        results[x] = finish(mixed_sum<early, Sum>(here));
     }
 }
 
-template <class Sum, class Term, class Finish, class Result, std::size_t... i, class... More>
+template <class Sum, int early, class Term, class Finish, class Result, std::size_t... i>
 void add_exactly(const Term* const* terms, index length, Finish finish, Result* results,
-                 std::index_sequence<i...> /*of terms*/, const More*... more) {
-    add_rows<Sum>(length, finish, results, more..., terms[i]...);
+                 std::index_sequence<i...> /*of terms*/) {
+    add_rows<Sum, early>(length, finish, results, terms[i]...);
 }
 
-/// results[x] = finish(more[x] + ... + terms[0][x] + ... + terms[count - 1][x]), added as `Sum`s.
-template <class Sum, int most, class Term, class Finish, class Result, class... More>
-void add_terms_to(const Term* const* terms, index count, index length, Finish finish, Result* results,
-                  const More*... more) {
-    if constexpr (most > (sizeof...(More) > 0 ? 0 : 1)) {
+/// results[x] = finish(terms[0][x] + ... + terms[count - 1][x]), added as `Sum`s; `early` times in their own type
+/// before.
+template <class Sum, int most = most_terms, int early = 0, class Term, class Finish, class Result>
+void add_terms(const Term* const* terms, index count, index length, Finish finish, Result* results) {
+    if constexpr (most > 1) {
         if (count < most) {
-            return add_terms_to<Sum, most - 1>(terms, count, length, finish, results, more...);
+            return add_terms<Sum, most - 1, early>(terms, count, length, finish, results);
         }
     }
-    add_exactly<Sum>(terms, length, finish, results, std::make_index_sequence<most>(), more...);
-}
-
-/// The same without more.
-template <class Sum, int most = most_terms, class Term, class Finish, class Result>
-void add_terms(const Term* const* terms, index count, index length, Finish finish, Result* results) {
-    add_terms_to<Sum, most>(terms, count, length, finish, results);
+    add_exactly<Sum, early>(terms, length, finish, results, std::make_index_sequence<static_cast<std::size_t>(most)>());
 }
 
 /// How a window is made up. Level 0 is the pixels; an element of a level is the sum of `SumLevel::base` of the level
@@ -76,8 +94,9 @@ struct SumLevel {
 class SumPlan {
 public:
     static constexpr index largest = 4096;
-    /// Up to this window no level is more than six additions deep.
+    /// Up to this window no level is more than so many additions deep.
     static constexpr index shallow = 160;
+    static constexpr int most_depth = 6;
     static constexpr std::size_t most_levels = 8;
 
     explicit SumPlan(index size) {
@@ -97,6 +116,14 @@ public:
     }
 
     int top() const { return top_; }
+    /// Additions that an element of the last level is made of, one upon the other.
+    int depth() const {
+        int depth = 0;
+        for (int level = 1; level <= top_; ++level) {
+            depth += static_cast<int>(std::bit_width(static_cast<std::size_t>((*this)[level].base - 1)));
+        }
+        return depth;
+    }
     const SumLevel& operator[](int level) const { return levels_[static_cast<std::size_t>(level)]; }
 
 private:
@@ -141,7 +168,8 @@ private:
 template <class Sum, class Total = Sum>
 class SumAlong {
 public:
-    SumAlong(index size, index apart) : plan_(size), apart_(apart) {}
+    SumAlong(index size, index apart)
+        : plan_(size), apart_(apart), early_(is_mixed ? std::clamp(SumPlan::most_depth - plan_.depth(), 0, 2) : 0) {}
 
     /// Elements of the room that `operator()` needs beside the row.
     index room(index pitch) const { return plan_.top() * pitch; }
@@ -172,10 +200,17 @@ public:
                 terms[count++] = lines[static_cast<std::size_t>(level)] + (first + i * here.size) * apart_;
             }
         }
-        add_terms<Total>(terms.data(), static_cast<index>(count), length, finish, results);
+        const auto number = static_cast<index>(count);
+        switch (early_) {
+            case 2: return add_terms<Total, most_terms, 2>(terms.data(), number, length, finish, results);
+            case 1: return add_terms<Total, most_terms, 1>(terms.data(), number, length, finish, results);
+            default: return add_terms<Total>(terms.data(), number, length, finish, results);
+        }
     }
 
 private:
+    static constexpr bool is_mixed = !std::is_same_v<Sum, Total>;
+
     index window() const {
         const SumLevel& top = plan_[plan_.top()];
         return top.count * top.size + top.tail;
@@ -183,6 +218,7 @@ private:
 
     SumPlan plan_;
     index apart_;
+    int early_;  // additions of the window's few terms that are `Sum`s still
 };
 
 }  // namespace imkernels::detail
