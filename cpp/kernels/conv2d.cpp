@@ -266,8 +266,12 @@ private:
 
     /// Many output channels share the loading of the input, but not at the price of idle threads.
     index choose_width() const {
-        const index most = outputs() >= few_tasks * most_pixels ? most_width : block_width;
-        return std::min(round_up(layer_.out, lanes), most);
+        const index parts = layer_.images * layer_.groups * ceil_div(out_.first.rows * out_.first.columns, most_pixels);
+        index width = most_width;
+        while (width > block_width && parts * ceil_div(layer_.out, width) < few_tasks) {
+            width = round_up(width / 2, block_width);
+        }
+        return std::min(round_up(layer_.out, lanes), width);
     }
 
     TileShape choose_shape() const {
