@@ -91,8 +91,8 @@ class MedianFilter(_Filter):
     >>> from imkernels.pipeline.torch import MedianFilter
     >>> MedianFilter(3, mode="nearest")
     MedianFilter(size=3, mode='nearest')
-    >>> MedianFilter(3)(torch.eye(5)).any()
-    tensor(False)
+    >>> MedianFilter(3)(torch.tensor([[1.0, 1.0, 1.0], [1.0, 9.0, 1.0]])).unique()
+    tensor([1.])
     """
 
     def __init__(self, size: IntOrPair, **keywords: Any) -> None:

@@ -33,7 +33,7 @@ def _check(tensor: Tensor, name: str) -> None:
     if tensor.device.type not in ("cpu", "meta"):
         raise ValueError(f"{name} must be a tensor of the CPU, got one on {tensor.device}; say {name}.cpu()")
     if tensor.dtype not in NUMPY_DTYPES:
-        raise TypeError(f"{name} must hold what NumPy has, got {tensor.dtype}; say {name}.float()")
+        raise TypeError(f"{name} must hold bool, integers or floats of NumPy, got {tensor.dtype}; say {name}.float()")
 
 
 def _array(tensor: Tensor, name: str) -> Array:
@@ -72,8 +72,11 @@ def _extents(
     extents = []
     for axis, (before, after) in enumerate(_sides(padding)):
         pixels = shape[axis - 2]
-        room = pixels + before + after - dilation[axis] * (size[axis] - 1) - 1
-        count = (room + (stride[axis] - 1 if ceil_mode else 0)) // stride[axis] + 1
+        reach = dilation[axis] * (size[axis] - 1) + 1
+        room = pixels + before + after - reach + (stride[axis] - 1 if ceil_mode else 0)
+        if room < 0 < pixels:
+            raise ValueError(f"windows of {reach} pixels must fit {pixels} padded by {before} and {after}")
+        count = max(room, -stride[axis]) // stride[axis] + 1  # none in an image without pixels
         if ceil_mode and (count - 1) * stride[axis] >= pixels + before:
             count -= 1
         extents.append(count)
@@ -81,7 +84,7 @@ def _extents(
 
 
 def _no_gradient(ctx: Any, *grads: Tensor) -> None:
-    raise NotImplementedError("the gradients of imkernels have no gradients: leave out create_graph=True")
+    raise NotImplementedError("gradients by imkernels have no gradients themselves: leave out create_graph=True")
 
 
 def _gradient_operator(function: Callable[..., Tensor]) -> Any:
@@ -487,3 +490,8 @@ def _correlate_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 
 correlate.register_autograd(_correlate_gradients, setup_context=_keep_kernel)
+
+
+# bfloat16, which automatic mixed precision computes in on the CPU, has no loop here.
+for _operator in (conv2d, max_pool2d, avg_pool2d, median_filter, box_blur, correlate):
+    _operator.register_autocast("cpu", torch.float32)
