@@ -233,9 +233,17 @@ def test_gradients_of_medians_that_are_nan(torch, adapter, dtype, sign):
 def test_gradients_of_medians_that_stand_outside(torch, adapter):
     image = torch.tensor([[5.0, 1.0, 5.0, 7.0]], requires_grad=True)
     result = adapter.median_filter(image, (1, 3), mode="constant", cval=6.0)
-    result.backward(torch.tensor([[1.0, 2.0, 4.0, 8.0]]))
+    result.backward(torch.tensor([[1.0, 2.0, 4.0, torch.nan]]))
     assert result.tolist() == [[5, 5, 5, 6]]
     assert image.grad.tolist() == [[1 + 2, 0, 4, 0]]
+
+
+def test_gradients_of_more_medians_than_a_key_can_tell_apart(torch, adapter):
+    planes = torch.zeros(1).expand(2, 2**15, 2**15)  # takes no memory
+    with pytest.raises(ValueError, match=r"less than 2\*\*31 pixels .* got shape \(2, 32768, 32768\)"):
+        torch.ops.imkernels.median_filter_backward(
+            planes, planes.shape, planes, [1, 1], [1, 1], [0, 0, 0, 0], "reflect", "reflect", 0.0
+        )
 
 
 # Contracts
@@ -345,6 +353,7 @@ def test_compile(torch, adapter, dynamic):
     compare_compiled(torch, adapter, "aot_eager", dynamic)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Inductor imports what PyTorch deprecates
 def test_compile_by_inductor(torch, adapter):
     compare_compiled(torch, adapter, "inductor", True)

@@ -5,6 +5,7 @@ out by the stride, filters it, and folds the border.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import imkernels as ik
 from imkernels._arguments import Array, Pair, Pairs
 
 # What NumPy calls the modes.
-PAD_MODES: dict[str, Any] = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap"}
+_PAD_MODES: dict[str, Any] = {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge", "wrap": "wrap"}
 _NOWHERE = 2**32 - 1  # the position of what is no pixel
 
 
@@ -81,6 +82,8 @@ def median_filter_backward(grad: Array, image: Array, size: Sequence[int], place
     Medians are taken of keys that hold the value, and below it the position. So equal values are ordered by position,
     and the key that is selected tells where it stood.
     """
+    if image.size >= 2**31:  # a key has 32 bits for each of the two
+        raise ValueError(f"image must have less than 2**31 pixels for the gradient of medians, got shape {image.shape}")
     values, fill = _ordered(image, placement.cval)
     height, width = image.shape[-2:]
     keys = values << 32 | np.arange(height * width).reshape(height, width)
@@ -92,7 +95,8 @@ def median_filter_backward(grad: Array, image: Array, size: Sequence[int], place
         selected = np.where(largest >> 32 == nan, largest, selected)
     positions = selected & _NOWHERE
     inside = positions != _NOWHERE
-    return ik.max_pool_backward(grad * inside, positions * inside, (height, width), workers=workers)
+    grad = np.where(inside, grad, np.zeros((), grad.dtype))
+    return ik.max_pool_backward(grad, positions * inside, (height, width), workers=workers)
 
 
 def _ordered(image: Array, cval: float) -> tuple[Array, Array]:
@@ -132,11 +136,17 @@ def _folded(padded: Array, placement: Placement) -> Array:
         end = len(whole) - after
         inner = whole[before:end]
         if mode != "constant":
-            sources = np.pad(np.arange(len(inner)), (before, after), PAD_MODES[mode])
-            for place in (*range(before), *range(end, len(whole))):
-                inner[sources[place]] += whole[place]
+            for place, source in _sources(len(inner), before, after, mode):
+                inner[source] += whole[place]
         padded = np.moveaxis(inner, 0, axis)
     return padded
+
+
+@lru_cache(maxsize=256)
+def _sources(pixels: int, before: int, after: int, mode: str) -> list[Pair]:
+    """Return the places of a border along an axis, and of each the pixel that it repeats."""
+    line = np.pad(np.arange(pixels), (before, after), _PAD_MODES[mode]).tolist()
+    return [(place, line[place]) for place in (*range(before), *range(before + pixels, len(line)))]
 
 
 def _padded(image: Array, placement: Placement) -> Array:
@@ -146,5 +156,5 @@ def _padded(image: Array, placement: Placement) -> Array:
         if mode == "constant":
             image = np.pad(image, sides, constant_values=placement.cval)
         else:
-            image = np.pad(image, sides, PAD_MODES[mode])
+            image = np.pad(image, sides, _PAD_MODES[mode])
     return image
