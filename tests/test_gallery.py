@@ -20,3 +20,13 @@ def test_a_small_network_learns_what_it_learns_in_pytorch(torch, tmp_path, capsy
     assert filters.shape == (88, 8 * 88)
     assert filters.min() == 0
     assert filters.max() == 255
+
+
+@pytest.mark.wrapper
+def test_workers_of_a_data_loader_prepare_what_the_kernel_of_a_lens_is_learned_from(torch):
+    pytest.importorskip("skimage.data")
+    main = runpy.run_path(str(GALLERY / "torch_dataloader.py"))["main"]
+    short = ["--steps", "6", "--patches", "100", "--workers"]
+    found = main([*short, "1"])
+    assert found["error"] < 0.02  # of weights up to 0.2
+    assert found == main([*short, "0"])

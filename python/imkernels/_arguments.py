@@ -198,7 +198,7 @@ def pads(padding: Any, size: Pair, dilation: Pair, origin: Pair) -> Pairs:
         return (top, dilation[0] * (size[0] - 1) - top), (left, dilation[1] * (size[1] - 1) - left)
     sides = padding.tolist() if isinstance(padding, np.ndarray) else padding
     if isinstance(sides, Sequence) and len(sides) == 2:
-        nested = [isinstance(side, (Sequence, np.ndarray)) and np.ndim(side) > 0 for side in sides]
+        nested = [_is_nested(side) for side in sides]
         if all(nested):
             return pair(sides[0], "padding", 0), pair(sides[1], "padding", 0)
         if any(nested):
@@ -207,7 +207,14 @@ def pads(padding: Any, size: Pair, dilation: Pair, origin: Pair) -> Pairs:
     return (around[0], around[0]), (around[1], around[1])
 
 
-def _check_origin(origin: Pair, size: Pair, padding: Any) -> None:
+def _is_nested(side: Any) -> bool:
+    """Return whether this is a sequence; it asks no NumPy function, which PyTorch's compiler could not trace."""
+    if isinstance(side, np.ndarray):
+        return side.ndim > 0
+    return isinstance(side, Sequence) and not isinstance(side, (str, bytes))
+
+
+def check_origin(origin: Pair, size: Pair, padding: Any) -> None:
     if origin != (0, 0) and not (isinstance(padding, str) and padding == "same"):
         raise ValueError(f"origin must be 0 unless padding is 'same', got {origin!r} with padding={padding!r}")
     for k, o in zip(size, origin, strict=True):
@@ -247,7 +254,7 @@ def _plan(
     dilations = pair(dilation, "dilation", 1)
     origins = pair(origin, "origin")
     modes = mode_pair(mode)
-    _check_origin(origins, sizes, padding)
+    check_origin(origins, sizes, padding)
     check_taps(sizes, size, name)
     padded = pads(padding, sizes, dilations, origins)
     outputs = []
