@@ -23,12 +23,14 @@ def expected(case: Case, inputs: Arrays) -> Arrays:
     """Return the reference results of `case` for its inputs."""
     match case.function, inputs:
         case ("median_filter" | "maximum_filter" | "box_blur") as function, (image,):
-            plane = getattr(reference, function)
-            if not case.interleaved:
-                return (plane(image, case.size),)
-            return (np.stack([plane(channel, case.size) for channel in np.moveaxis(image, -1, 0)], axis=-1),)
+            planes = np.moveaxis(image, case.axes, (-2, -1))
+            filtered = [
+                getattr(reference, function)(plane, case.size) for plane in planes.reshape(-1, *planes.shape[-2:])
+            ]
+            every = np.moveaxis(np.reshape(filtered, planes.shape), (-2, -1), case.axes)
+            return (every[_thinned(case, every.ndim)],)
         case "correlate", (image, kernel):
-            return (reference.correlate(image, kernel)[:: case.stride, :: case.stride],)
+            return (reference.correlate(image, kernel)[_thinned(case, 2)],)
         case "correlate_separable", (image, column, row):
             return (reference.correlate(image, np.outer(column.astype(np.float64), row)),)
         case "max_pool", (image,):
@@ -92,6 +94,14 @@ def _allowed(case: Case, inputs: Arrays, want: Array, mean_error: int) -> Any:
             return np.prod(case.shape[-2:]) / case.size**2 * epsilon * want
         case _:
             return 0
+
+
+def _thinned(case: Case, axes: int) -> tuple[slice, ...]:
+    """Return the index of every `stride`-th pixel of an array with so many axes."""
+    every = [slice(None)] * axes
+    for axis in case.axes:
+        every[axis] = slice(None, None, case.stride)
+    return tuple(every)
 
 
 def _interior(array: Array, case: Case) -> Array:

@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-BAND_ROWS = 64  # rows computed at a time, which keeps the windows of a band in the cache
+BAND_VALUES = 2**21  # in the windows of the rows computed at a time, which keeps them in the cache
 
 
 def median_filter(image: Array, size: int) -> Array:
     """Sort every window of a plane and take the middle."""
     middle = size * size // 2
+    if image.dtype == np.uint8:  # of which NumPy partitions one at a time, of wider integers many
+        return median_filter(image.astype(np.uint16), size).astype(np.uint8)
     bands = (windows.reshape(-1, size * size) for windows in _bands_of_windows(image, size))
     return np.concatenate([np.partition(band, middle)[:, middle] for band in bands]).reshape(image.shape)
 
@@ -179,5 +181,6 @@ def _adaptive_window(image: Array, size: int, row: int, column: int) -> Array:
 
 def _bands_of_windows(image: Array, size: int) -> Iterator[Array]:
     padded = np.pad(image, size // 2, mode="symmetric")
-    for start in range(0, image.shape[0], BAND_ROWS):
-        yield np.lib.stride_tricks.sliding_window_view(padded[start : start + BAND_ROWS + size - 1], (size, size))
+    rows = max(1, BAND_VALUES // (image.shape[1] * size**2))
+    for start in range(0, image.shape[0], rows):
+        yield np.lib.stride_tricks.sliding_window_view(padded[start : start + rows + size - 1], (size, size))
