@@ -25,16 +25,25 @@ def _compare(argv: list[str]) -> int:
     parser.add_argument("old", type=Path, metavar="OLD.json", help="or its directory")
     parser.add_argument("new", type=Path, metavar="NEW.json")
     parser.add_argument(
-        "--tolerance", type=float, default=compare.TOLERANCE, metavar="PART",
-        help="changes that are surely smaller do not count (default: %(default)s)",
+        "--tolerance", type=_part, default=compare.TOLERANCE, metavar="PART",
+        help="changes that are not surely larger do not count (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument("--by-rivals", action="store_true", help="judge ours in relation to how far the rivals moved")
     arguments = parser.parse_args(argv)
+    options = {"tolerance": arguments.tolerance, "by_rivals": arguments.by_rivals}
     try:
-        text, slower = compare.text(documents.load(arguments.old), documents.load(arguments.new), arguments.tolerance)
+        text, slower = compare.text(documents.load(arguments.old), documents.load(arguments.new), **options)
     except (documents.UnreadableError, compare.IncomparableError) as error:
         parser.error(str(error))
     print(text)
     return 1 if slower else 0
+
+
+def _part(text: str) -> float:
+    part = float(text)
+    if not 0 <= part < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return part
 
 
 def _report(argv: list[str]) -> int:

@@ -7,7 +7,7 @@ one round cannot tell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -31,6 +31,12 @@ class Change:
     low: float = 0.0
     high: float = 0.0
     broken: str = ""
+
+    def divided_by(self, ratio: float) -> Change:
+        """Return the change in relation to another one."""
+        if self.ratio is None:
+            return self
+        return replace(self, ratio=self.ratio / ratio, low=self.low / ratio, high=self.high / ratio)
 
     def slower(self, tolerance: float) -> bool:
         """Tell whether this is a regression: beyond noise slower, or no longer right."""
@@ -67,17 +73,26 @@ def _change(old: Result, new: Result) -> Change:
     return Change(new["case"], new["threads"], new["seconds"] / old["seconds"], low, high)
 
 
-def text(old: Document, new: Document, tolerance: float = TOLERANCE) -> tuple[str, bool]:
-    """Return what to print, and whether there is a regression."""
+def text(old: Document, new: Document, *, tolerance: float = TOLERANCE, by_rivals: bool = False) -> tuple[str, bool]:
+    """Return what to print, and whether there is a regression.
+
+    With `by_rivals` our times count in relation to those of the rivals: for runs on a machine that others use too.
+    """
     ours = changes(old, new)
     if not ours:
         raise IncomparableError("the two have no case of ours in common")
+    rivals = _rivals(old, new)
+    if by_rivals:
+        if not rivals:
+            raise IncomparableError("the two have no rival of the same version in common")
+        ours = [change.divided_by(median(rivals)) for change in ours]
     slower = [change for change in ours if change.slower(tolerance)]
     faster = [change for change in ours if change.faster(tolerance)]
     parts = [
         f"old: {_origin(old)}\nnew: {_origin(new)}",
         _machines(old, new),
-        _rivals(old, new),
+        f"rivals: {median(rivals):.2f} times as long, the median of {len(rivals)}" if rivals else "",
+        "ours, in relation to the rivals:" if by_rivals else "",
         _listed("slower", slower),
         _listed("faster", faster),
         f"{len(ours)} compared: {len(slower)} slower, {len(faster)} faster by more than {tolerance:.0%}, "
@@ -99,16 +114,11 @@ def _machines(old: Document, new: Document) -> str:
     return f"The machines differ: {'; '.join(differing)}." if differing else ""
 
 
-def _rivals(old: Document, new: Document) -> str:
-    """Return how far the rivals have moved, which says how far the machine has."""
-    sides = [name for name in documents.rivals(new) if name in old["sides"]]
-    sides = [name for name in sides if old["sides"][name]["version"] == new["sides"][name]["version"]]
-    ratios = [change.ratio for name in sides for change in changes(old, new, name) if change.ratio]
-    if not ratios:
-        return ""
-    return (
-        f"rivals of the same version ({', '.join(sides)}): {median(ratios):.2f} times as long, median of {len(ratios)}"
-    )
+def _rivals(old: Document, new: Document) -> list[float]:
+    """Return the ratios of the rivals of unchanged version, which say how far the machine has changed."""
+    sides = (name for name in documents.rivals(new) if name in old["sides"])
+    same = [name for name in sides if old["sides"][name]["version"] == new["sides"][name]["version"]]
+    return [change.ratio for name in same for change in changes(old, new, name) if change.ratio]
 
 
 def _listed(title: str, found: list[Change]) -> str:

@@ -8,7 +8,7 @@ samples.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,13 @@ def _from_schema_1(document: Document) -> Document:
         "machine": unknown | {"limits": no_limits} | document["machine"],
         "placement": {},
         "sides": {name: {"rival": name != OURS, **side} for name, side in document["sides"].items()},
-        "cases": [{**case, **work.of(case_of(case))._asdict()} for case in document["cases"]],
+        "cases": [entry(case_of(case)) for case in document["cases"]],
     }
+
+
+def entry(case: Case) -> dict[str, Any]:
+    """Return what a document says of a case: its name, its work and its parameters."""
+    return {"name": case.name, "pixels": case.pixels, **work.of(case)._asdict(), **asdict(case)}
 
 
 def case_of(entry: dict[str, Any]) -> Case:

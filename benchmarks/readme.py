@@ -81,7 +81,7 @@ def _introduction(document: Document) -> str:
 
 
 def _table(document: Document, entries: list[dict[str, Any]]) -> str:
-    counts = [(n, "1 thread" if n == 1 else f"{n} threads") for n in document["threads"]]
+    counts = [(n, words.threads(n)) for n in document["threads"]]
     header = ["case", *(name for _, name in counts), *(f"best rival, {name}" for _, name in counts)]
     rows = [header, ["---"] * len(header)]
     for entry in entries:
@@ -107,8 +107,6 @@ def _behind(document: Document) -> str:
             if ours and rival and rival[1] / ours < BEHIND:
                 name = words.case(documents.case_of(entry))
                 behind.append(f"{name} ({rival[1] / ours:.2f}, {words.SIDES[rival[0]]})")
-        counted = "1 thread" if threads == 1 else f"{threads} threads"
-        sentences.append(
-            f"Behind the best rival on {counted}, with the ratio of speeds: {'; '.join(behind) or 'none'}."
-        )
+        listed = "; ".join(behind) or "nothing"
+        sentences.append(f"Behind the best rival on {words.threads(threads)}, with the ratio of speeds: {listed}.")
     return "\n".join(sentences) + "\n"

@@ -51,7 +51,7 @@ def _heading(document: Document) -> str:
         ),
         "Python": f"{versions['python']}, NumPy {versions['numpy']}, pytest-benchmark {versions['pytest-benchmark']}",
         "revision": document["revision"] or "",
-        **{f"placement, {n} thread(s)": _placement(placed) for n, placed in document["placement"].items()},
+        **{f"placement, {words.threads(int(n))}": _placement(placed) for n, placed in document["placement"].items()},
         **dict(_limits(document)),
     }
     kind = "a quick run, not to be quoted" if document["quick"] else f"rounds: {document['rounds']}"
@@ -76,7 +76,7 @@ def _limits(document: Document) -> Iterator[tuple[str, str]]:
         largest = measured["bandwidth"][-1]
         rates = ", ".join(f"{kind} {largest[f'{kind}_gb_s']:.3g}" for kind in ("copy", "read", "write"))
         yield (
-            f"limits, {threads} thread(s)",
+            f"limits, {words.threads(int(threads))}",
             f"memory {rates} GB/s; float32 multiply-adds {measured['fma_gflops']:.4g} GFLOP/s; "
             f"minima of bytes {measured['uint8_min_gops']:.4g} Gop/s",
         )

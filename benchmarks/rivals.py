@@ -23,6 +23,12 @@ import numpy as np
 from benchmarks.cases import Case
 from benchmarks.reference import Array
 
+# Freed memory stays with the process (glibc), so that a library without an `out` argument does not pay for fresh pages.
+REUSED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+
+# Large results are mapped and unmapped; without this setting glibc keeps memory of a size that was freed before.
+FRESH_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**17)}
+
 
 @dataclass(frozen=True)
 class Call:
@@ -45,8 +51,7 @@ class Side:
     mean_error: ClassVar[int] = 1
     """How far another rounding may take its mean of integers from ours, which rounds half to even."""
     rival: ClassVar[bool] = True
-    reuses_memory: ClassVar[bool] = True
-    """Whether freed memory stays with its process, so that it does not pay for fresh pages without an `out`."""
+    memory: ClassVar[dict[str, str]] = REUSED_MEMORY
 
     def __init__(self, threads: int) -> None: ...
 
@@ -189,10 +194,10 @@ class Ours(Side):
 
 
 class OursFresh(Ours):
-    """imkernels without `out`, in memory as the system hands it out: what a fresh output costs."""
+    """imkernels without `out`, and with memory fresh from the system for every result, as where results are kept."""
 
     name = "ours-fresh"
-    reuses_memory = False
+    memory = FRESH_MEMORY
 
     def prepare(self, case: Case, inputs: tuple[Array, ...]) -> Call | None:
         plain = len(case.shape) == 2 and not case.label

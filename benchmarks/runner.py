@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import agreement, cases, inputs, machine, work
-from benchmarks.documents import SCHEMA
+from benchmarks import agreement, cases, documents, inputs, machine
 from benchmarks.placement import available_cores
 from benchmarks.progress import Progress
 from benchmarks.rivals import Side
@@ -31,9 +30,6 @@ QUICK_SETTINGS = ("--quick", "--call-limit=0.15", "--benchmark-max-time=0.005", 
 
 # Settings of the caller that would reach the libraries behind the runner's back.
 THREAD_VARIABLES = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "IMKERNELS_NUM_THREADS", "ITK_")
-
-# Freed memory stays with the process (glibc), so that a library without an `out` argument does not pay for fresh pages.
-REUSED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
 
 @dataclass(frozen=True)
@@ -147,10 +143,9 @@ def _measure(turn: Turn, plan: Plan, scratch: Path, progress: Progress) -> dict[
 
 def _environment(turn: Turn) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(THREAD_VARIABLES)}
-    memory = REUSED_MEMORY if turn.side.reuses_memory else {}
     # Other plugins that happen to be installed would be imported in every process.
     pytest_settings = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1"}
-    return environment | memory | turn.side.environment(turn.threads) | pytest_settings
+    return environment | turn.side.memory | turn.side.environment(turn.threads) | pytest_settings
 
 
 def _add(result: dict[str, Any], measurement: dict[str, Any]) -> None:
@@ -174,7 +169,7 @@ def _describe(plan: Plan, out: Path, progress: Progress) -> dict[str, Any]:
     described["limits"] = machine.limits(out, plan.threads, repetitions=1 if plan.quick else 5)
     described["package"] = machine.describe_package()
     return {
-        "schema": SCHEMA,
+        "schema": documents.SCHEMA,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": _revision(),
         "machine": described,
@@ -190,9 +185,7 @@ def _describe(plan: Plan, out: Path, progress: Progress) -> dict[str, Any]:
             side.name: {"threaded": side.threaded, "rival": side.rival, "version": None, "isa_level": None}
             for side in plan.sides
         },
-        "cases": [
-            {"name": case.name, "pixels": case.pixels, **work.of(case)._asdict(), **asdict(case)} for case in plan.cases
-        ],
+        "cases": [documents.entry(case) for case in plan.cases],
     }
 
 

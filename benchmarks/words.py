@@ -69,6 +69,11 @@ def time(seconds: float | None) -> str:
     return f"{seconds * 1e6:.3g} us"
 
 
+def threads(count: int) -> str:
+    """Return '1 thread' or, for instance, '2 threads'."""
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
 def number(value: float) -> str:
     """Return a rate with three digits that count, or all before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
