@@ -75,10 +75,14 @@ class Side:
         """The instruction-set level in use, where the library tells it."""
         return None
 
+    def offers(self, case: Case) -> bool:
+        """Tell whether the library has the function of `case`."""
+        return hasattr(self, case.function)
+
     def prepare(self, case: Case, inputs: tuple[Array, ...]) -> Call | None:
-        """Return the call that computes `case`, or None where the library does not offer it."""
-        adapter: Callable[..., Call | None] | None = getattr(self, case.function, None)
-        return adapter(case, *inputs) if adapter else None
+        """Return the call that computes `case`, or None where the library does not offer it after all."""
+        adapter: Callable[..., Call | None] = getattr(self, case.function)
+        return adapter(case, *inputs)
 
     def as_array(self, result: Any) -> Array:
         """Convert one result from the library's own form."""
@@ -199,13 +203,12 @@ class OursFresh(Ours):
     name = "ours-fresh"
     memory = FRESH_MEMORY
 
-    def prepare(self, case: Case, inputs: tuple[Array, ...]) -> Call | None:
+    def offers(self, case: Case) -> bool:
         plain = len(case.shape) == 2 and not case.label
-        if not plain or case.size not in (3, 15) or case.dtype not in ("uint8", "float32"):
-            return None
-        call = super().prepare(case, inputs)
-        if call is None or not isinstance(call.run, partial):
-            return None
+        return plain and case.size in (3, 15) and case.dtype in ("uint8", "float32")
+
+    def prepare(self, case: Case, inputs: tuple[Array, ...]) -> Call | None:
+        call: Any = super().prepare(case, inputs)
         keywords = {name: value for name, value in call.run.keywords.items() if name != "out"}
         return Call(partial(call.run.func, *call.run.args, **keywords))
 

@@ -26,7 +26,7 @@ from benchmarks.rivals import Side
 
 REPOSITORY = Path(__file__).parents[1]
 
-QUICK_SETTINGS = ("--quick", "--call-limit=0.15", "--benchmark-max-time=0.005", "--benchmark-min-rounds=1")
+QUICK_SETTINGS = ("--quick", "--benchmark-max-time=0.005", "--benchmark-min-rounds=1")
 
 # Settings of the caller that would reach the libraries behind the runner's back.
 THREAD_VARIABLES = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "IMKERNELS_NUM_THREADS", "ITK_")
