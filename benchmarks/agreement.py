@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from benchmarks import reference
 from benchmarks.cases import Case
 from benchmarks.reference import Array
+
+BLOCK_VALUES = 2**17  # that are compared at a time
 
 Arrays = tuple[Array, ...]
 Expected = Callable[[Case, Arrays], Arrays]
@@ -68,18 +70,31 @@ def check(case: Case, inputs: Arrays, wanted: Arrays, found: Arrays, *, interior
     for want, got in zip(wanted, found, strict=True):
         if (want.shape, want.dtype) != (got.shape, got.dtype):
             raise DisagreementError(f"is {got.dtype}{got.shape}, not {want.dtype}{want.shape}")
-        allowed = _allowed(case, inputs, want, mean_error)
+        allowed = np.broadcast_to(_allowed(case, inputs, want, mean_error), want.shape)
         if interior:
-            want, got, allowed = (_interior(part, case) if np.ndim(part) else part for part in (want, got, allowed))
-        if np.ndim(allowed) == 0 and allowed == 0:
-            outside = got != want
-        else:
-            exact = np.float64 if want.dtype.kind == "f" else np.int64
-            outside = ~(np.abs(got.astype(exact) - want) <= allowed)  # so that NaN is outside too
-        if outside.any():
-            first = tuple(int(index) for index in np.argwhere(outside)[0])
+            want, got, allowed = (_interior(array, case) for array in (want, got, allowed))
+        count, first = 0, None
+        for block in _blocks(want):
+            outside = _outside(want[block], got[block], allowed[block])
+            if first is None and outside.any():
+                row, *rest = (int(index) for index in np.argwhere(outside)[0])
+                first = (block.start + row, *rest)
+            count += int(outside.sum())
+        if count:
             part = "interior" if interior else "result"
-            raise DisagreementError(f"{outside.sum()} values differ, the first at {first} of the {part}")
+            raise DisagreementError(f"{count} values differ, the first at {first} of the {part}")
+
+
+def _blocks(array: Array) -> Iterator[slice]:
+    """Yield parts of the first axis that the cache can hold."""
+    rows = max(1, BLOCK_VALUES * len(array) // max(array.size, 1))
+    return (slice(start, start + rows) for start in range(0, len(array), rows))
+
+
+def _outside(want: Array, got: Array, allowed: Array) -> Array:
+    """Tell for every value whether the difference is larger than allowed."""
+    exact = np.float64 if want.dtype.kind == "f" else np.int64
+    return np.asarray(~(np.abs(got.astype(exact) - want) <= allowed))  # so that NaN is outside too
 
 
 def _allowed(case: Case, inputs: Arrays, want: Array, mean_error: int) -> Any:

@@ -78,7 +78,10 @@ def _estimated(case: cases.Case, side: Side) -> float:
     call = side.prepare(strip, inputs.build(strip))
     if call is None:
         return 0.0
-    return min(_seconds(call) for _ in range(3)) * case.pixels / strip.pixels
+    seconds = _seconds(call)
+    if seconds < SLOW_SECONDS:  # of which starting threads may be the larger part
+        seconds = min(_seconds(call), _seconds(call))
+    return seconds * case.pixels / strip.pixels
 
 
 def _seconds(call: Call) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -59,7 +60,7 @@ def _figure(
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
     figure = Figure((max(width * columns, 7.0), PANEL_HEIGHT * rows + LEGEND_HEIGHT), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for place, panel in zip(axes, shown, strict=False):
         _draw_lines(place, panel)
         if add:
@@ -77,7 +78,7 @@ def _figure(
 def _draw_lines(axes: Axes, panel: Panel) -> None:
     for side, line in panel.lines.items():
         colour, marker = LOOKS[side]
-        front = {"linewidth": 2.4, "zorder": 3} if side == OURS else {"linewidth": 1.3}
+        front: dict[str, Any] = {"linewidth": 2.4, "zorder": 3} if side == OURS else {"linewidth": 1.3}
         axes.plot(*zip(*line, strict=True), color=colour, marker=marker, markersize=5, label=words.SIDES[side], **front)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from benchmarks import documents, words
@@ -58,7 +59,7 @@ def section(document: Document, where: str) -> str:
         raise ReadmeError("none of README's cases is among the results")
     parts = (_introduction(document), f"![Speed against the size of windows]({PLOT})", _table(document, entries))
     ending = f"`python -m benchmarks` measures it on your machine; {where}."
-    return "\n\n".join((*parts, f"{_behind(document)}\n{ending}"))
+    return "\n\n".join((*parts, *_behind(document), _filled(ending)))
 
 
 def _link(directory: Path, root: Path) -> str:
@@ -72,10 +73,10 @@ def _introduction(document: Document) -> str:
     sides = ", ".join(
         f"{words.SIDES[name]} {document['sides'][name]['version']}" for name in documents.rivals(document)
     )
-    return (
+    return _filled(
         f"Measured {document['date'][:10]} at revision {document['revision']} on {machine['cpu']} "
-        f"({machine['cores']} cores), level {ours['isa_level']}, rounds: {document['rounds']}.\n"
-        "Mpx/s on 2048x2048 photographs unless said otherwise (pooling: `[8, 64, 112, 112]`), GFLOP/s for conv2d,\n"
+        f"({machine['cores']} cores), level {ours['isa_level']}, rounds: {document['rounds']}. "
+        "Mpx/s on 2048x2048 photographs unless said otherwise (pooling: `[8, 64, 112, 112]`), GFLOP/s for conv2d, "
         f"with `out=`, beside {sides}. The best rival is the fastest of them in the same run."
     )
 
@@ -96,7 +97,7 @@ def _speed(entry: dict[str, Any], seconds: float | None) -> str:
     return words.number(words.rate(entry, seconds)[0]) if seconds else "-"
 
 
-def _behind(document: Document) -> str:
+def _behind(document: Document) -> list[str]:
     """Return a sentence for each number of threads with the cases in which a rival is faster."""
     sentences = []
     for threads in document["threads"]:
@@ -109,4 +110,8 @@ def _behind(document: Document) -> str:
                 behind.append(f"{name} ({rival[1] / ours:.2f}, {words.SIDES[rival[0]]})")
         listed = "; ".join(behind) or "nothing"
         sentences.append(f"Behind the best rival on {words.threads(threads)}, with the ratio of speeds: {listed}.")
-    return "\n".join(sentences) + "\n"
+    return [_filled(sentence) for sentence in sentences]
+
+
+def _filled(text: str) -> str:
+    return fill(text, 120, break_long_words=False, break_on_hyphens=False)
