@@ -1,102 +1,76 @@
-"""The command ``python -m benchmarks``."""
+"""The commands ``python -m benchmarks`` and ``python -m benchmarks compare``, ``report`` and ``readme``."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import re
 import sys
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from benchmarks import cases, report
-from benchmarks.rivals import SIDES
+from benchmarks import compare, documents, measure, readme
 
-LATEST = Path("benchmarks/results/latest")
+ROOT = Path(__file__).parents[1]
 
 
-def main() -> int:
-    """Measure, print the table and write DIR/results.json; return 1 where a side failed or disagreed."""
-    parser = _parser()
-    arguments = parser.parse_args()
-    for module in ("pytest_benchmark", "skimage"):  # the measuring tool and the photographs
-        if find_spec(module) is None:
-            parser.error(f"{module} is not installed: pip install '.[bench]'")
-    if not cases.select(arguments.only):
-        parser.error(f"no case matches --only {arguments.only!r}")
-    sides = tuple(SIDES[name] for name in SIDES if name in arguments.sides)
-    for side in sides:
-        if not side.installed():
-            print(f"{side.name} is left out, as it is not installed: {side.install}", file=sys.stderr)
-    sides = tuple(side for side in sides if side.installed())
-    if not sides:
-        parser.error("none of the sides is installed")
+def main(argv: list[str]) -> int:
+    """Run the command that the first argument names, or else measure; return the exit status."""
+    commands: dict[str, Callable[[list[str]], int]] = {"compare": _compare, "report": _report, "readme": _readme}
+    command = commands.get(argv[0]) if argv else None
+    return command(argv[1:]) if command else measure.main(argv)
 
-    from benchmarks import runner  # needs what was asked for above
 
-    rounds = arguments.rounds or (1 if arguments.quick else 3)
-    plan = runner.Plan(arguments.only, arguments.quick, sides, arguments.threads, rounds)
+def _compare(argv: list[str]) -> int:
+    """Print what changed; return 1 where something got slower beyond noise."""
+    parser = _parser("compare", "Say what got faster or slower from OLD to NEW, beyond noise.")
+    parser.add_argument("old", type=Path, metavar="OLD.json", help="or its directory")
+    parser.add_argument("new", type=Path, metavar="NEW.json")
+    parser.add_argument(
+        "--tolerance", type=_part, default=compare.TOLERANCE, metavar="PART",
+        help="changes that are not surely larger do not count (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--by-rivals", action="store_true", help="judge ours in relation to how far the rivals moved")
+    arguments = parser.parse_args(argv)
+    options = {"tolerance": arguments.tolerance, "by_rivals": arguments.by_rivals}
     try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        scratch = TemporaryDirectory(dir=arguments.out, prefix="scratch-")
-    except OSError as error:
-        parser.error(f"cannot write to --out {arguments.out}: {error.strerror}")
-    with scratch:
-        document = runner.run(plan, Path(scratch.name).resolve())
-    results = arguments.out / "results.json"
-    results.write_text(json.dumps(document, indent=1) + "\n")
-    print(report.text(document))
-    print(f"written to {results}", file=sys.stderr)
-    return 1 if report.failures(document) else 0
+        text, slower = compare.text(documents.load(arguments.old), documents.load(arguments.new), **options)
+    except (documents.UnreadableError, compare.IncomparableError) as error:
+        parser.error(str(error))
+    print(text)
+    return 1 if slower else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure imkernels beside its rivals.")
-    default_threads = tuple(threads for threads in (1, 2) if threads <= _available_cores())
-    add = parser.add_argument
-    add("--quick", action="store_true", help="small images and short times: a check of the results, not of speed")
-    add("--only", type=_regex, default="", metavar="REGEX", help="the cases whose name matches somewhere")
-    add("--threads", type=_threads, default=default_threads, metavar="N,...", help="numbers of threads (default: 1,2)")
-    add("--sides", type=_sides, default=tuple(SIDES), metavar="NAME,...", help=f"of {', '.join(SIDES)} (default: all)")
-    add("--rounds", type=_positive, metavar="N", help="processes of each side (default: 3, with --quick 1)")
-    add("--out", type=Path, default=LATEST, metavar="DIR", help=f"where results.json goes (default: {LATEST})")
-    return parser
+def _part(text: str) -> float:
+    part = float(text)
+    if not 0 <= part < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return part
 
 
-def _regex(text: str) -> str:
+def _report(argv: list[str]) -> int:
+    parser = _parser("report", "Write report.md and its plots again from results.json.")
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    directory = parser.parse_args(argv).directory
     try:
-        re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
-    return text
+        measure.write_report(documents.load(directory), directory)
+    except documents.UnreadableError as error:
+        parser.error(str(error))
+    return 0
 
 
-def _sides(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    for name in names:
-        if name not in SIDES:
-            raise argparse.ArgumentTypeError(f"unknown side {name!r}; known are {', '.join(SIDES)}")
-    return names
+def _readme(argv: list[str]) -> int:
+    parser = _parser("readme", "Write README's section on speed, and its plot, from the results in DIR.")
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    directory = parser.parse_args(argv).directory
+    try:
+        readme.write(directory, ROOT)
+    except (documents.UnreadableError, readme.ReadmeError) as error:
+        parser.error(str(error))
+    return 0
 
 
-def _threads(text: str) -> tuple[int, ...]:
-    threads = tuple(sorted({_positive(number) for number in text.split(",")}))
-    if threads[-1] > _available_cores():
-        raise argparse.ArgumentTypeError(f"{threads[-1]} threads, but the cores available are {_available_cores()}")
-    return threads
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
-    return int(text)
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"python -m benchmarks {command}", description=description)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from benchmarks import reference
 from benchmarks.cases import Case
 from benchmarks.reference import Array
+
+BLOCK_VALUES = 2**17  # that are compared at a time
 
 Arrays = tuple[Array, ...]
 Expected = Callable[[Case, Arrays], Arrays]
@@ -23,12 +25,14 @@ def expected(case: Case, inputs: Arrays) -> Arrays:
     """Return the reference results of `case` for its inputs."""
     match case.function, inputs:
         case ("median_filter" | "maximum_filter" | "box_blur") as function, (image,):
-            plane = getattr(reference, function)
-            if not case.interleaved:
-                return (plane(image, case.size),)
-            return (np.stack([plane(channel, case.size) for channel in np.moveaxis(image, -1, 0)], axis=-1),)
+            planes = np.moveaxis(image, case.axes, (-2, -1))
+            filtered = [
+                getattr(reference, function)(plane, case.size) for plane in planes.reshape(-1, *planes.shape[-2:])
+            ]
+            every = np.moveaxis(np.reshape(filtered, planes.shape), (-2, -1), case.axes)
+            return (every[_thinned(case, every.ndim)],)
         case "correlate", (image, kernel):
-            return (reference.correlate(image, kernel)[:: case.stride, :: case.stride],)
+            return (reference.correlate(image, kernel)[_thinned(case, 2)],)
         case "correlate_separable", (image, column, row):
             return (reference.correlate(image, np.outer(column.astype(np.float64), row)),)
         case "max_pool", (image,):
@@ -66,15 +70,31 @@ def check(case: Case, inputs: Arrays, wanted: Arrays, found: Arrays, *, interior
     for want, got in zip(wanted, found, strict=True):
         if (want.shape, want.dtype) != (got.shape, got.dtype):
             raise DisagreementError(f"is {got.dtype}{got.shape}, not {want.dtype}{want.shape}")
-        exact = np.float64 if want.dtype.kind == "f" else np.int64
-        difference = np.abs(got.astype(exact) - want)
-        outside = ~(difference <= _allowed(case, inputs, want, mean_error))  # so that NaN is outside too
+        allowed = np.broadcast_to(_allowed(case, inputs, want, mean_error), want.shape)
         if interior:
-            outside = _interior(outside, case)
-        if outside.any():
-            first = tuple(int(index) for index in np.argwhere(outside)[0])
+            want, got, allowed = (_interior(array, case) for array in (want, got, allowed))
+        count, first = 0, None
+        for block in _blocks(want):
+            outside = _outside(want[block], got[block], allowed[block])
+            if first is None and outside.any():
+                row, *rest = (int(index) for index in np.argwhere(outside)[0])
+                first = (block.start + row, *rest)
+            count += int(outside.sum())
+        if count:
             part = "interior" if interior else "result"
-            raise DisagreementError(f"{outside.sum()} values differ, the first at {first} of the {part}")
+            raise DisagreementError(f"{count} values differ, the first at {first} of the {part}")
+
+
+def _blocks(array: Array) -> Iterator[slice]:
+    """Yield parts of the first axis that the cache can hold."""
+    rows = max(1, BLOCK_VALUES * len(array) // max(array.size, 1))
+    return (slice(start, start + rows) for start in range(0, len(array), rows))
+
+
+def _outside(want: Array, got: Array, allowed: Array) -> Array:
+    """Tell for every value whether the difference is larger than allowed."""
+    exact = np.float64 if want.dtype.kind == "f" else np.int64
+    return np.asarray(~(np.abs(got.astype(exact) - want) <= allowed))  # so that NaN is outside too
 
 
 def _allowed(case: Case, inputs: Arrays, want: Array, mean_error: int) -> Any:
@@ -92,6 +112,14 @@ def _allowed(case: Case, inputs: Arrays, want: Array, mean_error: int) -> Any:
             return np.prod(case.shape[-2:]) / case.size**2 * epsilon * want
         case _:
             return 0
+
+
+def _thinned(case: Case, axes: int) -> tuple[slice, ...]:
+    """Return the index of every `stride`-th pixel of an array with so many axes."""
+    every = [slice(None)] * axes
+    for axis in case.axes:
+        every[axis] = slice(None, None, case.stride)
+    return tuple(every)
 
 
 def _interior(array: Array, case: Case) -> Array:

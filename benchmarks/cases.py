@@ -1,6 +1,7 @@
-"""What is measured: every case once, and the builder of its input.
+"""What is measured: every case once.
 
-A case says nothing about who computes it (`benchmarks.rivals`) nor what must come out (`benchmarks.agreement`).
+A case says nothing about its arrays (`benchmarks.inputs`), who computes it (`benchmarks.rivals`) nor what must come out
+(`benchmarks.agreement`).
 """
 
 from __future__ import annotations
@@ -8,45 +9,48 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from importlib import import_module
 from math import prod
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from benchmarks import reference
-from benchmarks.reference import Array
-
 PLANE = (2048, 2048)
 COLOUR = (2048, 2048, 3)
-FEATURE_MAPS = (8, 64, 112, 112)
+MIDDLE = (512, 512)  # for windows with which some rivals take minutes
 SMALL = (32, 32)
+TILES = (1000, 28, 28)  # a batch
+FEATURE_MAPS = (8, 64, 112, 112)
+
+# Square images besides PLANE, for speed against size.
+SQUARES = (SMALL, (128, 128), MIDDLE, (8192, 8192))
 
 # Layers of networks: (label, images, K, output channels, stride, groups).
 LAYERS = (
-    ("-64to64", (8, 64, 56, 56), 3, 64, 1, 1),
+    ("-64to64", (8, 64, 56, 56), 3, 64, 1, 1),  # ResNet-50 from here on, stage by stage
     ("-256to256", (8, 256, 14, 14), 3, 256, 1, 1),
     ("-3to64s2", (8, 3, 224, 224), 7, 64, 2, 1),
     ("-256to64", (8, 256, 56, 56), 1, 64, 1, 1),
+    ("-128to128s2", (8, 128, 56, 56), 3, 128, 2, 1),
+    ("-512to512", (8, 512, 7, 7), 3, 512, 1, 1),
+    ("-64to64-single", (1, 64, 56, 56), 3, 64, 1, 1),
+    ("-3to32s2", (8, 3, 224, 224), 3, 32, 2, 1),  # MobileNet
     ("-depthwise", (8, 128, 56, 56), 3, 128, 1, 128),
-    ("-1to16", (8, 1, 256, 256), 3, 16, 1, 1),
+    ("-depthwise-s2", (8, 64, 112, 112), 3, 64, 2, 64),
+    ("-512to512", (8, 512, 14, 14), 1, 512, 1, 1),
+    ("-3to64", (8, 3, 224, 224), 3, 64, 1, 1),  # VGG
+    ("-64to64-large", (2, 64, 224, 224), 3, 64, 1, 1),
+    ("-1to16", (8, 1, 256, 256), 3, 16, 1, 1),  # grey images
 )
+TRAINED = ("-64to64", "-3to64s2", "-256to64", "-depthwise")  # whose gradients are measured too
 
 # Odd extents, so that the quick run also checks the heads and tails of rows.
 QUICK_SHAPES = {
-    PLANE: (119, 307),
-    COLOUR: (119, 307, 3),
+    PLANE: (119, 195),
+    COLOUR: (119, 195, 3),
+    TILES: (5, 28, 28),
     FEATURE_MAPS: (2, 8, 57, 57),
     SMALL: SMALL,
+    **{shape: (61, 67) for shape in SQUARES if shape != SMALL},
     **{shape: (2, shape[1], 17, 19) for _, shape, *_ in LAYERS},
 }
-
-# From the grey levels 0..255 to the range of the dtype. int64 stays below 2**53, where SciPy's median is exact.
-GREY_SCALE = {"uint8": 1, "uint16": 257, "float32": 1, "int64": 2**32}
-
-GAUSSIAN = "-gaussian"  # label of separable kernels
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Case:
     outputs: int = 0  # channels of the result of a convolution over channels
     groups: int = 1
     label: str = ""  # tells apart the cases that agree in function, size and dtype
+    layout: str = "contiguous"  # or cropped from a wider image, or transposed
+    symmetric: bool = False  # a kernel that reads the same backwards
 
     @property
     def name(self) -> str:
@@ -74,6 +80,11 @@ class Case:
     def axes(self) -> tuple[int, int]:
         """The window axes of the image."""
         return (0, 1) if self.interleaved else (-2, -1)
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the result has a value for every `stride`-th pixel of the image."""
+        return self.function in ("median_filter", "maximum_filter", "box_blur", "correlate", "correlate_separable")
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -87,30 +98,56 @@ class Case:
 
 
 def select(only: str = "", *, quick: bool = False) -> list[Case]:
-    """Return the cases whose name the regular expression `only` matches somewhere, reduced where `quick`."""
-    cases = [case for case in _cases() if re.search(only, case.name)]
-    return [replace(case, shape=QUICK_SHAPES[case.shape]) for case in cases] if quick else cases
+    """Return the cases whose name the regular expression `only` matches somewhere.
+
+    Where `quick`, images are reduced, and of cases that differ by their size alone the first is kept.
+    """
+    every = [case for cases in (_order_filters, _linear_filters, _pooling, _layers) for case in cases()]
+    cases = [case for case in every if re.search(only, case.name)]
+    if not quick:
+        return cases
+    kept: dict[Case, Case] = {}
+    for case in (replace(case, shape=QUICK_SHAPES[case.shape]) for case in cases):
+        kept.setdefault(replace(case, label=""), case)
+    return list(kept.values())
 
 
-def _cases() -> Iterator[Case]:
+def _order_filters() -> Iterator[Case]:
     for dtype in ("uint8", "uint16", "float32", "int64"):
         for size in (3, 5, 7, 11):
             yield Case("median_filter", size, dtype)
+    for size in (15, 31):
+        yield Case("median_filter", size, "uint8")
+    for dtype, sizes in (("uint8", (51, 101)), ("uint16", (15, 31)), ("float32", (15, 31, 51)), ("int64", (15,))):
+        for size in sizes:
+            yield Case("median_filter", size, dtype, **_square(MIDDLE))
     for image in ("noise", "constant"):
         yield Case("median_filter", 7, "uint8", image=image, label=f"-{image}")
     for size in (3, 5):
         yield Case("median_filter", size, "uint8", COLOUR, interleaved=True, label="-colour")
-    yield Case("median_filter", 3, "uint8", SMALL, label="-small")
+    for shape in SQUARES:
+        yield Case("median_filter", 3, "uint8", **_square(shape))
+    yield Case("median_filter", 3, "uint8", TILES, label="-batch")
+    yield Case("median_filter", 5, "uint8", stride=2, label="s2")
+    for layout in ("cropped", "transposed"):
+        yield Case("median_filter", 5, "uint8", layout=layout, label=f"-{layout}")
 
     for dtype in ("uint8", "float32"):
-        for size in (3, 5, 7, 15, 31):
+        for size in (3, 5, 7, 15, 31, 101):
             yield Case("maximum_filter", size, dtype)
+    yield Case("maximum_filter", 5, "uint16")
 
+
+def _linear_filters() -> Iterator[Case]:
     for dtype in ("uint8", "float32"):
         for size in (3, 5, 15, 31, 101):
             yield Case("box_blur", size, dtype)
+    yield Case("box_blur", 5, "uint16")
     yield Case("box_blur", 5, "uint8", COLOUR, interleaved=True, label="-colour")
-    yield Case("box_blur", 3, "uint8", SMALL, label="-small")
+    for shape in SQUARES:
+        yield Case("box_blur", 3, "uint8", **_square(shape))
+    yield Case("box_blur", 3, "uint8", TILES, label="-batch")
+    yield Case("box_blur", 5, "float32", layout="transposed", label="-transposed")
 
     for dtype in ("float32", "uint8"):
         for size in (3, 5, 7, 11, 15, 31, 101):
@@ -118,10 +155,19 @@ def _cases() -> Iterator[Case]:
         for size in (3, 7, 15, 31):
             yield Case("correlate_separable", size, dtype)
         for size in (3, 5, 9, 15, 31):
-            yield Case("correlate_separable", size, dtype, label=GAUSSIAN)
+            yield Case("correlate_separable", size, dtype, symmetric=True, label="-gaussian")
     for size in (3, 5, 7):
         yield Case("correlate", size, "float32", stride=2, label="s2")
+    for shape in SQUARES:
+        yield Case("correlate", 3, "float32", **_square(shape))
+    yield Case("correlate", 5, "float32", layout="cropped", label="-cropped")
 
+
+def _square(shape: tuple[int, int]) -> dict[str, Any]:
+    return {"shape": shape, "label": "-small" if shape == SMALL else "-{}x{}".format(*shape)}
+
+
+def _pooling() -> Iterator[Case]:
     for function in ("max_pool", "max_pool_with_argmax", "max_pool_backward", "avg_pool", "avg_pool_backward"):
         for size, stride, padding in ((2, 2, 0), (3, 2, 1), (3, 1, 1)):
             yield Case(
@@ -132,90 +178,12 @@ def _cases() -> Iterator[Case]:
         for size in (1, 7):  # of the result
             yield Case(function, size, "float32", FEATURE_MAPS, "activations")
 
-    for function, layers in (
-        ("conv2d", LAYERS), ("conv2d_backward_input", LAYERS[:1]), ("conv2d_backward_weight", LAYERS[:1]),
-    ):  # fmt: skip
-        for label, shape, size, outputs, stride, groups in layers:
-            yield Case(
-                function, size, "float32", shape, "whole numbers",
-                stride=stride, padding=size // 2, outputs=outputs, groups=groups, label=label,
-            )  # fmt: skip
 
-
-def inputs(case: Case) -> tuple[Array, ...]:
-    """Build the arrays that the function of `case` takes, the same in every process."""
-    image = _image(case)
-    match case.function:
-        case "correlate":
-            return image, _weights((case.size, case.size), case.size, positive=case.dtype == "uint8")
-        case "correlate_separable":
-            if case.label == GAUSSIAN:  # symmetric, which some libraries make use of
-                taps = _gaussian(case.size)
-                return image, taps, taps
-            column, row = (_weights((case.size,), seed, positive=True) for seed in (1, 2))
-            return image, column, row
-        case "avg_pool_backward":
-            shape = reference.avg_pool(image, case.size, case.stride, case.padding).shape
-            return (np.random.default_rng(case.size).integers(-8, 9, shape).astype(case.dtype),)
-        case "max_pool_backward":
-            _, argmax = reference.max_pool_with_argmax(image, case.size, case.stride, case.padding)
-            return _whole_numbers(argmax.shape, case.dtype), argmax
-        case "conv2d":
-            return image, _whole_numbers(case.weight_shape, case.dtype)
-        case "conv2d_backward_input":
-            return _gradient(case), _whole_numbers(case.weight_shape, case.dtype)
-        case "conv2d_backward_weight":
-            return _gradient(case), image
-        case _:
-            return (image,)
-
-
-def _weights(shape: tuple[int, ...], seed: int, *, positive: bool) -> Array:
-    weights = np.random.default_rng(seed).normal(size=shape)
-    weights = np.abs(weights) if positive else weights
-    return (weights / np.abs(weights).sum()).astype(np.float32)
-
-
-def _gaussian(size: int) -> Array:
-    distances = np.arange(size) - size // 2
-    weights = np.exp(-18.0 * (distances / size) ** 2)  # three standard deviations to each end
-    return (weights / weights.sum()).astype(np.float32)
-
-
-def _whole_numbers(shape: tuple[int, ...], dtype: str) -> Array:
-    """Return numbers whose float sums are exact in whatever order a library adds them."""
-    return np.random.default_rng(len(shape)).integers(-8, 9, shape).astype(dtype)
-
-
-def _gradient(case: Case) -> Array:
-    extents = ((pixels + 2 * case.padding - case.size) // case.stride + 1 for pixels in case.shape[2:])
-    return _whole_numbers((case.shape[0], case.outputs, *extents), case.dtype)
-
-
-def _image(case: Case) -> Array:
-    rng = np.random.default_rng(0)
-    match case.image:
-        case "photograph":
-            grey = _photograph(case.shape)
-        case "noise":
-            grey = rng.uniform(0, 255, case.shape)
-        case "constant":
-            grey = np.full(case.shape, 100.0)
-        case "activations":
-            return np.maximum(rng.standard_normal(case.shape, dtype=np.float32), 0)
-        case "whole numbers":
-            return _whole_numbers(case.shape, case.dtype)
-        case unknown:
-            raise ValueError(f"case {case.name}: unknown image {unknown!r}")
-    scaled = grey * GREY_SCALE[case.dtype]
-    return (scaled if case.dtype == "float32" else np.rint(scaled)).astype(case.dtype)
-
-
-@lru_cache
-def _photograph(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Resize a photograph to `shape` and add sensor noise, in grey levels 0..255."""
-    skimage: Any = import_module("skimage")  # Any, as its functions have no annotations
-    photograph = skimage.data.camera() if len(shape) == 2 else skimage.data.astronaut()
-    resized = skimage.transform.resize(photograph, shape, order=1, preserve_range=True)
-    noisy: npt.NDArray[np.float64] = resized + np.random.default_rng(0).normal(scale=5.0, size=shape)
-    return noisy.clip(0, 255)
+def _layers() -> Iterator[Case]:
+    for function in ("conv2d", "conv2d_backward_input", "conv2d_backward_weight"):
+        for label, shape, size, outputs, stride, groups in LAYERS:
+            if function == "conv2d" or label in TRAINED:
+                yield Case(
+                    function, size, "float32", shape, "whole numbers",
+                    stride=stride, padding=size // 2, outputs=outputs, groups=groups, label=label,
+                )  # fmt: skip

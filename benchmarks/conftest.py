@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,11 @@ import pytest
 
 from benchmarks import agreement, cases
 from benchmarks.agreement import Arrays, Expected
+from benchmarks.bench_cases import TooSlowError
+from benchmarks.placement import pin_to_one_core
 from benchmarks.rivals import SIDES, Side
+
+KEPT_SAMPLES = 32  # times of single calls that are kept of each process
 
 MEASUREMENTS = pytest.StashKey[dict[str, Any]]()
 
@@ -24,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--threads", type=int, default=1, help="its number of threads (default: 1, pinned to one core)")
     group.addoption("--only", default="", metavar="REGEX", help="measure the cases whose name matches")
     group.addoption("--quick", action="store_true", help="measure small images")
+    group.addoption("--call-limit", type=float, default=3.0, metavar="S", help="leave out calls that take longer")
     group.addoption("--references", type=Path, metavar="DIR", help="reference results made by `python -m benchmarks`")
     group.addoption("--measurements", type=Path, metavar="FILE", help="write what was measured as JSON")
 
@@ -33,14 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not side.installed():
         raise pytest.UsageError(f"{side.name} is not installed: {side.install}")
     config.stash[MEASUREMENTS] = {"library": {}, "cases": []}
-    if config.getoption("threads") == 1:
-        _pin_to_one_core()
-
-
-def _pin_to_one_core() -> None:
-    if hasattr(os, "sched_setaffinity"):  # Linux alone
-        last = max(os.sched_getaffinity(0))  # the first core serves most interrupts
-        os.sched_setaffinity(0, {last})
+    if config.getoption("threads") == 1 and not config.getoption("quick"):
+        pin_to_one_core()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -53,6 +51,11 @@ def side(pytestconfig: pytest.Config) -> Side:
     side = SIDES[pytestconfig.getoption("side")](pytestconfig.getoption("threads"))
     pytestconfig.stash[MEASUREMENTS]["library"] = {"version": side.version, "isa_level": side.isa_level}
     return side
+
+
+@pytest.fixture(scope="session")
+def call_limit(pytestconfig: pytest.Config) -> float:
+    return float(pytestconfig.getoption("call_limit"))
 
 
 @pytest.fixture(scope="session")
@@ -73,9 +76,10 @@ def expected(pytestconfig: pytest.Config) -> Expected:
 def pytest_runtest_makereport(
     item: Any, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note what became of each case: measured, found to differ from the reference, or failed."""
+    """Note what became of each case: measured, left out, found to differ from the reference, or failed."""
     report = yield
-    if report.failed or (report.passed and call.when == "call"):
+    left_out = call.excinfo is not None and call.excinfo.errisinstance(TooSlowError)
+    if report.failed or left_out or (report.passed and call.when == "call"):
         measurement = {"case": item.callspec.params["case"].name, **_outcome(item, call)}
         item.config.stash[MEASUREMENTS]["cases"].append(measurement)
     return report
@@ -83,11 +87,22 @@ def pytest_runtest_makereport(
 
 def _outcome(item: Any, call: pytest.CallInfo[None]) -> dict[str, Any]:
     if call.excinfo is not None:
+        if call.excinfo.errisinstance(TooSlowError):
+            return {"status": "left out", "message": str(call.excinfo.value)}
         status = "differs" if call.excinfo.errisinstance(agreement.DisagreementError) else "failed"
         return {"status": status, "message": call.excinfo.exconly()}
     measured = item.funcargs["benchmark"].stats
     columns = ("median", "min", "max", "mean", "stddev", "rounds", "iterations")
-    return {"status": "ok", "stats": {column: measured[column] for column in columns}}
+    kept = {column: measured[column] for column in columns}
+    return {"status": "ok", "stats": {**kept, "samples": _thinned(measured.stats.sorted_data)}}
+
+
+def _thinned(times: list[float]) -> list[float]:
+    """Return KEPT_SAMPLES quantiles, or all where there are fewer."""
+    if len(times) <= KEPT_SAMPLES:
+        return times
+    quantiles = np.quantile(times, (np.arange(KEPT_SAMPLES) + 0.5) / KEPT_SAMPLES)
+    return [float(f"{time:.5g}") for time in quantiles]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -14,14 +14,21 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-BAND_ROWS = 64  # rows computed at a time, which keeps the windows of a band in the cache
+BAND_VALUES = 2**21  # that are sorted at a time
 
 
 def median_filter(image: Array, size: int) -> Array:
     """Sort every window of a plane and take the middle."""
     middle = size * size // 2
-    bands = (windows.reshape(-1, size * size) for windows in _bands_of_windows(image, size))
-    return np.concatenate([np.partition(band, middle)[:, middle] for band in bands]).reshape(image.shape)
+    if image.dtype == np.uint8:  # of which NumPy partitions one at a time, of wider integers many
+        return median_filter(image.astype(np.uint16), size).astype(np.uint8)
+    padded = np.pad(image, size // 2, mode="symmetric")
+    rows = max(1, BAND_VALUES // (image.shape[1] * size**2))
+    medians = []
+    for start in range(0, len(image), rows):
+        windows = np.lib.stride_tricks.sliding_window_view(padded[start : start + rows + size - 1], (size, size))
+        medians.append(np.partition(windows.reshape(-1, size * size), middle)[:, middle])
+    return np.concatenate(medians).reshape(image.shape)
 
 
 def maximum_filter(image: Array, size: int) -> Array:
@@ -43,12 +50,15 @@ def box_blur(image: Array, size: int) -> Array:
 
 
 def correlate(image: Array, kernel: Array) -> Array:
-    """Sum the products of kernel and window of a plane."""
-    bands = [
-        reduce(np.add, (weight * windows[..., row, column] for (row, column), weight in np.ndenumerate(kernel)))
-        for windows in _bands_of_windows(image.astype(np.float64), len(kernel))
-    ]
-    sums = np.concatenate(bands)
+    """Sum the products of kernel and window of a plane: each row of pixels with every row of the kernel."""
+    height, width = image.shape
+    size = len(kernel)
+    padded = np.pad(image.astype(np.float64), size // 2, mode="symmetric")
+    sums = np.zeros((height + 2 * (size - 1), width))  # with rows for windows that begin above or end below the image
+    for row, pixels in enumerate(padded):
+        windows = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(pixels, size))
+        sums[row : row + size] += (windows @ kernel[::-1].T).T
+    sums = sums[size - 1 : size - 1 + height]
     return (np.rint(sums).clip(0, 255) if image.dtype == np.uint8 else sums).astype(image.dtype)
 
 
@@ -175,9 +185,3 @@ def _adaptive_window(image: Array, size: int, row: int, column: int) -> Array:
     height, width = image.shape[-2:]
     rows = slice(row * height // size, -(-(row + 1) * height // size))
     return image[..., rows, column * width // size : -(-(column + 1) * width // size)]
-
-
-def _bands_of_windows(image: Array, size: int) -> Iterator[Array]:
-    padded = np.pad(image, size // 2, mode="symmetric")
-    for start in range(0, image.shape[0], BAND_ROWS):
-        yield np.lib.stride_tricks.sliding_window_view(padded[start : start + BAND_ROWS + size - 1], (size, size))

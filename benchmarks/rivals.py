@@ -23,6 +23,12 @@ import numpy as np
 from benchmarks.cases import Case
 from benchmarks.reference import Array
 
+# Freed memory stays with the process (glibc), so that a library without an `out` argument does not pay for fresh pages.
+REUSED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+
+# Large results are mapped and unmapped; without this setting glibc keeps memory of a size that was freed before.
+FRESH_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**17)}
+
 
 @dataclass(frozen=True)
 class Call:
@@ -44,6 +50,8 @@ class Side:
     threaded: ClassVar[bool] = False
     mean_error: ClassVar[int] = 1
     """How far another rounding may take its mean of integers from ours, which rounds half to even."""
+    rival: ClassVar[bool] = True
+    memory: ClassVar[dict[str, str]] = REUSED_MEMORY
 
     def __init__(self, threads: int) -> None: ...
 
@@ -67,10 +75,14 @@ class Side:
         """The instruction-set level in use, where the library tells it."""
         return None
 
+    def offers(self, case: Case) -> bool:
+        """Tell whether the library has the function of `case`."""
+        return hasattr(self, case.function)
+
     def prepare(self, case: Case, inputs: tuple[Array, ...]) -> Call | None:
-        """Return the call that computes `case`, or None where the library does not offer it."""
-        adapter: Callable[..., Call | None] | None = getattr(self, case.function, None)
-        return adapter(case, *inputs) if adapter else None
+        """Return the call that computes `case`, or None where the library does not offer it after all."""
+        adapter: Callable[..., Call | None] = getattr(self, case.function)
+        return adapter(case, *inputs)
 
     def as_array(self, result: Any) -> Array:
         """Convert one result from the library's own form."""
@@ -78,8 +90,13 @@ class Side:
 
 
 def _axes(case: Case) -> dict[str, Any]:
-    """Return the keyword that ours and SciPy need for interleaved images; a plain image is passed as users do."""
-    return {"axes": case.axes} if case.interleaved else {}
+    """Return the keyword that SciPy needs for images of more than two axes; a plain image is passed as users do."""
+    return {"axes": case.axes} if len(case.shape) > 2 else {}
+
+
+def _plain(case: Case) -> bool:
+    """Tell whether the case is a filter of one grey or colour image, with a result for every pixel."""
+    return case.stride == 1 and (len(case.shape) == 2 or case.interleaved)
 
 
 def _layer(case: Case) -> dict[str, int]:
@@ -99,6 +116,7 @@ class Ours(Side):
     module = "imkernels"
     install = "pip install ."
     threaded = True
+    rival = False
     mean_error = 0
 
     def __init__(self, threads: int) -> None:
@@ -116,25 +134,27 @@ class Ours(Side):
         return str(self.imkernels.isa_level())
 
     def median_filter(self, case: Case, image: Array) -> Call:
-        out = np.empty_like(image)
-        return Call(partial(self.imkernels.median_filter, image, size=case.size, out=out, **_axes(case)))
+        return self._filter(case, self.imkernels.median_filter, image, size=case.size)
 
     def maximum_filter(self, case: Case, image: Array) -> Call:
-        return Call(partial(self.imkernels.maximum_filter, image, size=case.size, out=np.empty_like(image)))
+        return self._filter(case, self.imkernels.maximum_filter, image, size=case.size)
 
     def box_blur(self, case: Case, image: Array) -> Call:
-        out = np.empty_like(image)
-        return Call(partial(self.imkernels.box_blur, image, size=case.size, out=out, **_axes(case)))
+        return self._filter(case, self.imkernels.box_blur, image, size=case.size)
 
     def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
-        return self._correlation(case, self.imkernels.correlate, image, kernel, stride=case.stride)
+        return self._filter(case, self.imkernels.correlate, image, kernel, dtype=case.dtype)
 
     def correlate_separable(self, case: Case, image: Array, column: Array, row: Array) -> Call:
-        return self._correlation(case, self.imkernels.correlate_separable, image, column, row)
+        return self._filter(case, self.imkernels.correlate_separable, image, column, row, dtype=case.dtype)
 
-    def _correlation(self, case: Case, function: Any, image: Array, *kernel: Array, stride: int = 1) -> Call:
-        out = np.empty_like(image[::stride, ::stride], order="C")
-        return Call(partial(function, image, *kernel, stride=stride, dtype=case.dtype, out=out))
+    def _filter(self, case: Case, function: Any, image: Array, *kernel: Array, **keywords: Any) -> Call:
+        if case.interleaved:
+            keywords["axes"] = case.axes
+        if case.stride > 1:
+            keywords["stride"] = case.stride
+        result = function(image, *kernel, **keywords)
+        return Call(partial(function, image, *kernel, **keywords, out=np.empty(result.shape, result.dtype)))
 
     def max_pool(self, case: Case, image: Array) -> Call:
         out = np.empty_like(self.imkernels.max_pool(image, **_window(case)))
@@ -177,6 +197,22 @@ class Ours(Side):
         return Call(partial(self.imkernels.adaptive_max_pool_with_argmax, image, case.size, out=out))
 
 
+class OursFresh(Ours):
+    """imkernels without `out`, and with memory fresh from the system for every result, as where results are kept."""
+
+    name = "ours-fresh"
+    memory = FRESH_MEMORY
+
+    def offers(self, case: Case) -> bool:
+        plain = len(case.shape) == 2 and not case.label
+        return plain and case.size in (3, 15) and case.dtype in ("uint8", "float32")
+
+    def prepare(self, case: Case, inputs: tuple[Array, ...]) -> Call | None:
+        call: Any = super().prepare(case, inputs)
+        keywords = {name: value for name, value in call.run.keywords.items() if name != "out"}
+        return Call(partial(call.run.func, *call.run.args, **keywords))
+
+
 class OpenCV(Side):
     """The cv2 module, with `dst` given."""
 
@@ -193,28 +229,39 @@ class OpenCV(Side):
     def median_filter(self, case: Case, image: Array) -> Call | None:
         if case.dtype not in (("uint8", "uint16", "float32") if case.size <= 5 else ("uint8",)):
             return None
-        return Call(partial(self.cv2.medianBlur, image, case.size, np.empty_like(image)), border="nearest")
+        return self._filter(case, lambda plane, dst: self.cv2.medianBlur(plane, case.size, dst), image, "nearest")
 
     def maximum_filter(self, case: Case, image: Array) -> Call:
-        window, out = np.ones((case.size, case.size), np.uint8), np.empty_like(image)
-        return Call(partial(self.cv2.dilate, image, window, dst=out, borderType=self.cv2.BORDER_REFLECT))
+        window = np.ones((case.size, case.size), np.uint8)
+        return self._filter(case, partial(self.cv2.dilate, kernel=window, borderType=self.cv2.BORDER_REFLECT), image)
 
     def box_blur(self, case: Case, image: Array) -> Call:
-        window = (case.size, case.size)
-        out = np.empty_like(image)
-        return Call(partial(self.cv2.blur, image, window, dst=out, borderType=self.cv2.BORDER_REFLECT))
+        window = case.size, case.size
+        return self._filter(case, partial(self.cv2.blur, ksize=window, borderType=self.cv2.BORDER_REFLECT), image)
 
     def correlate(self, case: Case, image: Array, kernel: Array) -> Call:
-        out = np.empty_like(image)
-        run = partial(self.cv2.filter2D, image, -1, kernel, dst=out, borderType=self.cv2.BORDER_REFLECT)
-        if case.stride == 1:
-            return Call(run)
-        return Call(lambda: np.ascontiguousarray(run()[:: case.stride, :: case.stride]))
+        keywords = {"ddepth": -1, "kernel": kernel, "borderType": self.cv2.BORDER_REFLECT}
+        return self._filter(case, partial(self.cv2.filter2D, **keywords), image)
 
     def correlate_separable(self, case: Case, image: Array, column: Array, row: Array) -> Call:
-        out = np.empty_like(image)
-        border = self.cv2.BORDER_REFLECT
-        return Call(partial(self.cv2.sepFilter2D, image, -1, row, column, dst=out, borderType=border))
+        keywords = {"ddepth": -1, "kernelX": row, "kernelY": column, "borderType": self.cv2.BORDER_REFLECT}
+        return self._filter(case, partial(self.cv2.sepFilter2D, **keywords), image)
+
+    def _filter(self, case: Case, function: Any, image: Array, border: str = "reflect") -> Call:
+        """Return the call for an image; for every image of a batch; or followed by leaving out what a stride skips."""
+        out = np.empty(image.shape, image.dtype)
+        if not (case.interleaved or image.ndim == 2):
+            pairs = list(zip(image, out, strict=True))
+
+            def batch() -> Array:
+                for plane, result in pairs:
+                    function(plane, dst=result)
+                return out
+
+            return Call(batch, border)
+        if case.stride > 1:
+            return Call(lambda: np.ascontiguousarray(function(image, dst=out)[:: case.stride, :: case.stride]), border)
+        return Call(partial(function, image, dst=out), border)
 
 
 class PyTorch(Side):
@@ -243,7 +290,7 @@ class PyTorch(Side):
         return self._pooled(self.torch.nn.functional.avg_pool2d, case, image)
 
     def _pooled(self, pool: Callable[..., Any], case: Case, image: Array) -> Call | None:
-        if case.dtype != "float32":
+        if case.dtype != "float32" or not _plain(case):
             return None
         tensor = self.torch.from_numpy(image)[None, None]
 
@@ -254,7 +301,7 @@ class PyTorch(Side):
         return Call(run, border="constant")
 
     def correlate(self, case: Case, image: Array, kernel: Array) -> Call | None:
-        if case.dtype != "float32" or case.size > 31:  # which would take minutes
+        if case.dtype != "float32":
             return None
         tensor, weight = (self.torch.from_numpy(array)[None, None] for array in (image, kernel))
         run = partial(self.torch.nn.functional.conv2d, tensor, weight, stride=case.stride, padding=case.size // 2)
@@ -328,23 +375,27 @@ class SciPy(Side):
 
         self.ndimage, self.signal = ndimage, signal
 
-    def median_filter(self, case: Case, image: Array) -> Call:
-        out = np.empty_like(image)
-        return Call(partial(self.ndimage.median_filter, image, size=case.size, output=out, **_axes(case)))
+    def median_filter(self, case: Case, image: Array) -> Call | None:
+        return self._filter(self.ndimage.median_filter, case, image)
 
-    def maximum_filter(self, case: Case, image: Array) -> Call:
-        return Call(partial(self.ndimage.maximum_filter, image, size=case.size, output=np.empty_like(image)))
+    def maximum_filter(self, case: Case, image: Array) -> Call | None:
+        return self._filter(self.ndimage.maximum_filter, case, image)
 
-    def box_blur(self, case: Case, image: Array) -> Call:
-        out = np.empty_like(image)
-        return Call(partial(self.ndimage.uniform_filter, image, size=case.size, output=out, **_axes(case)))
+    def box_blur(self, case: Case, image: Array) -> Call | None:
+        return self._filter(self.ndimage.uniform_filter, case, image)
+
+    def _filter(self, function: Any, case: Case, image: Array) -> Call | None:
+        if case.stride > 1:
+            return None
+        out = np.empty(image.shape, image.dtype)
+        return Call(partial(function, image, size=case.size, output=out, **_axes(case)))
 
     def correlate(self, case: Case, image: Array, kernel: Array) -> Call | None:
         if case.dtype != "float32" or case.stride > 1:  # integers are truncated, and negative ones wrap
             return None
         if case.size >= 7:
             return Call(partial(self.signal.fftconvolve, image, kernel[::-1, ::-1], mode="same"), border="constant")
-        return Call(partial(self.ndimage.correlate, image, kernel, output=np.empty_like(image)))
+        return Call(partial(self.ndimage.correlate, image, kernel, output=np.empty(image.shape, image.dtype)))
 
 
 class SimpleITK(Side):
@@ -386,7 +437,7 @@ class SimpleITK(Side):
         return Call(partial(convolution.Execute, *images), border="nearest")
 
     def _windowed(self, image_filter: Any, case: Case, image: Array) -> Call | None:
-        if case.interleaved:
+        if case.interleaved or not _plain(case):
             return None
         image_filter.SetRadius(case.size // 2)
         return Call(partial(image_filter.Execute, self.itk.GetImageFromArray(image)), border="nearest")
@@ -407,15 +458,13 @@ class Pillow(Side):
         return self._filtered(self.filters.MedianFilter(case.size), case, image)
 
     def maximum_filter(self, case: Case, image: Array) -> Call | None:
-        if case.size > 7:  # which would take seconds
-            return None
         return self._filtered(self.filters.MaxFilter(case.size), case, image)
 
     def box_blur(self, case: Case, image: Array) -> Call | None:
         return self._filtered(self.filters.BoxBlur(case.size // 2), case, image)
 
     def _filtered(self, image_filter: Any, case: Case, image: Array) -> Call | None:
-        if case.dtype != "uint8":
+        if case.dtype != "uint8" or not _plain(case):
             return None
         return Call(partial(self.image.fromarray(image).filter, image_filter), border="nearest")
 
@@ -441,12 +490,12 @@ class ScikitImage(Side):
         return self._ranked(self.rank.mean, case, image)
 
     def _ranked(self, function: Any, case: Case, image: Array) -> Call | None:
-        if case.dtype != "uint8" or case.interleaved:
+        if case.dtype != "uint8" or case.interleaved or not _plain(case):
             return None
         window = np.ones((case.size, case.size), np.uint8)
-        return Call(partial(function, image, window, out=np.empty_like(image)), border="cut off")
+        return Call(partial(function, image, window, out=np.empty(image.shape, image.dtype)), border="cut off")
 
 
 SIDES: dict[str, type[Side]] = {
-    side.name: side for side in (Ours, OpenCV, PyTorch, SciPy, SimpleITK, Pillow, ScikitImage)
+    side.name: side for side in (Ours, OursFresh, OpenCV, PyTorch, SciPy, SimpleITK, Pillow, ScikitImage)
 }
