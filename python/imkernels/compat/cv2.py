@@ -582,7 +582,7 @@ def _boxed(src: Any, ddepth: Any, ksize: Any, dst: Any, anchor: Any, normalize: 
         raise ValueError(f"ksize must be at least 1, got {ksize!r}")
     size, keywords = _size(width, height), _window(width, height, anchor, border, axes)
     target = _target(dst, pixels.shape, result)
-    if not normalize:
+    if normalize is not None and not normalize:
         return target.handed_over(ik.box_blur(pixels, size, normalize=False, dtype=result, out=target.out, **keywords))
     rule = _mean_rule(pixels.dtype.char, result.char, width * height)
     if rule == _EXACT:
