@@ -90,7 +90,7 @@ def median(
     >>> median(np.array([[1, 1, 1, 1], [1, 9, 1, 1], [1, 1, 1, 0]], dtype=np.uint8))
     array([[1, 1, 1, 1],
            [1, 1, 1, 1],
-           [1, 1, 1, 0]], dtype=uint8)
+           [1, 1, 1, 1]], dtype=uint8)
     """
     pixels = np.asarray(image)
     window = _median_window(pixels, footprint) if behavior != "rank" and _is_ours(pixels) else None
