@@ -71,7 +71,7 @@ DISK = np.array([[0, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 0], [0, 1, 
 FOOTPRINTS = {
     (17, 19): [None, np.ones((3, 3)), np.ones((4, 5)), DISK, np.ones((1, 7), bool)],
     (9, 11, 3): [np.ones((3, 3, 1)), DISK[:, :, None], DISK[:, None], np.ones((1, 3, 1)), None, np.ones((2, 2, 2))],
-    (15,): [None, np.ones(4), [1, 0, 1]],
+    (15,): [None, np.ones(4)],
 }
 
 
@@ -102,6 +102,16 @@ def test_medians_into_out():
 def test_medians_where_scipy_loses_bits_or_refuses(dtype):
     source = cases.seeded_image((8, 9), dtype)
     assert_same(ours.median(source), exact_median(source, (3, 3), mode="nearest").astype(dtype))
+
+
+def test_medians_of_one_dimension():
+    """SciPy's code for one axis is wrong for holes in a footprint of four or more, and for images below its size."""
+    source, footprint = np.array([5, 1, 9, 2, 8, 3, 7]), np.array([True, False, True, False, False, True])
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(source, (3, 2), mode="edge"), 6)
+    exact = np.sort(windows[:, footprint], axis=1)[:, 1].tolist()
+    assert ours.median(source, footprint).tolist() == exact
+    assert theirs()["median"](source, footprint).tolist() != exact  # as of SciPy 1.17
+    assert ours.median([100], [1, 1, 1, 1], mode="mirror").tolist() == [100]
 
 
 @pytest.mark.parametrize("shape", [(17, 19), (9, 11, 3), (6, 7, 8), (2, 5, 6, 3), (15,)])
@@ -236,7 +246,7 @@ def test_any_blocks_and_footprints(shape, dtype, seed, data):
     for function in (np.max, np.min):
         expected = theirs()["block_reduce"](source, blocks, function)
         assert_same(ours.block_reduce(source, blocks, function), expected)
-    if dtype != "f2":
+    if dtype != "f2" and len(shape) > 1:  # SciPy's medians along one axis are wrong, see below
         footprint = np.random.default_rng(seed).random(blocks) < 0.7
         footprint.flat[-1] = True
         mode = data.draw(st.sampled_from(MODES))
