@@ -20,3 +20,11 @@ def test_a_small_network_learns_what_it_learns_in_pytorch(torch, tmp_path, capsy
     assert filters.shape == (88, 8 * 88)
     assert filters.min() == 0
     assert filters.max() == 255
+
+
+def test_an_opencv_script_finds_the_ink_with_either_import(monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    pyplot = runpy.run_path(str(GALLERY / "opencv_script.py"))["plt"]
+    assert len(pyplot.get_fignums()) == 1
+    pyplot.close("all")
