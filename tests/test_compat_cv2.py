@@ -141,6 +141,7 @@ ELEMENTS = {
     "wide": np.ones((2, 5), np.float32),
     "even": np.ones((4, 4), bool),
     "cross": np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0], [0, 1, 0]], np.uint8),
+    "steps": np.array([[0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1]], np.uint8),
     "octagon": np.array([[0, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 0]], np.uint8),
     "ring": np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8),
     "corner": np.array([[1, 0, 0], [0, 0, 0]], np.uint8),
@@ -174,6 +175,23 @@ def test_extrema_of_dtypes_that_opencv_refuses(dtype):
     assert_same(ours.erode(source, None), windows.min(axis=(-2, -1)))
     cross = windows[..., [0, 1, 1, 1, 2], [1, 0, 1, 2, 1]]
     assert_same(ours.erode(source, ELEMENTS["cross"][:3]), cross.min(axis=-1))
+
+
+def test_a_border_value_for_each_of_many_channels():
+    """OpenCV lets four values go round along the row, so that the fifth channel of the next pixel has another one."""
+    found = ours.dilate(np.zeros((1, 2, 5), np.uint8), None, borderValue=(9, 8, 7, 6))
+    assert found.tolist() == [[[9, 8, 7, 6, 9], [9, 8, 7, 6, 9]]]
+
+
+def test_a_nan_in_the_window_is_the_result():
+    source = np.zeros((5, 9), np.float32)
+    source[2, 3] = np.nan
+    square = np.zeros((5, 9), bool)
+    square[1:4, 2:5] = True
+    for found in (ours.medianBlur(source, 3), ours.dilate(source, None), ours.blur(source, (3, 3))):
+        np.testing.assert_array_equal(np.isnan(found), square)
+    square[1:4, 2:5] = ELEMENTS["cross"][:3]
+    np.testing.assert_array_equal(np.isnan(ours.erode(source, ELEMENTS["cross"][:3])), square)
 
 
 def test_the_outside_is_left_out_of_infinite_images():

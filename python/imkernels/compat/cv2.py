@@ -364,34 +364,72 @@ def erode(
     return _morphed(ik.minimum_filter, src, kernel, dst, anchor, iterations, borderType, borderValue)
 
 
-class _Element(NamedTuple):
-    """A structuring element: a whole rectangle where there is no mask."""
-
+class _Rectangle(NamedTuple):
     width: int
     height: int
-    anchor: tuple[int, int]
+    anchor: Any  # column and row
+
+
+class _Element(NamedTuple):
+    """A structuring element: rectangles around the anchor, of which it is the union, or a mask."""
+
+    rectangles: tuple[_Rectangle, ...]
     mask: Array | None
+    anchor: Any
     times: int
 
-    def keywords(self, border: Any, axes: Axes) -> Keywords:
-        """Return what order filters call the element, its place and what stands outside the image."""
-        window = _window(self.width, self.height, self.anchor, border, axes)
-        shape = {"size": _size(self.width, self.height)} if self.mask is None else {"footprint": self.mask}
-        return shape | window
+    def windows(self, border: Any, axes: Axes) -> list[Keywords]:
+        """Return what order filters call the parts of the element, their place and what stands outside the image."""
+        if self.mask is not None:
+            height, width = self.mask.shape
+            return [{"footprint": self.mask} | _window(width, height, self.anchor, border, axes)]
+        return [
+            {"size": _size(width, height)} | _window(width, height, anchor, border, axes)
+            for width, height, anchor in self.rectangles
+        ]
 
 
 def _element(kernel: Any, anchor: Any, times: int) -> _Element:
     if kernel is None or (isinstance(kernel, np.ndarray) and kernel.size == 0):
-        return _Element(1 + 2 * times, 1 + 2 * times, (times, times), None, 1)
+        return _Element((_Rectangle(1 + 2 * times, 1 + 2 * times, None),), None, None, 1)
     mask = _matrix(kernel, "kernel")
     height, width = mask.shape
-    column, row = _anchor(width, height, anchor)
     count = np.count_nonzero(mask)
     if count == 0 and mask.size > 1:
         raise ValueError("kernel must have an element that is not 0, got zeros alone")
-    if 0 < count < mask.size and times > 0:
-        return _Element(width, height, (column, row), mask != 0, times)
-    return _Element(1 + times * (width - 1), 1 + times * (height - 1), (column * times, row * times), None, 1)
+    if (count == mask.size and times == 1) or mask.size == 1:
+        return _Element((_Rectangle(width, height, anchor),), None, None, 1)
+    column, row = _anchor(width, height, anchor)
+    if count == mask.size or times == 0:
+        grown = _Rectangle(1 + times * (width - 1), 1 + times * (height - 1), (column * times, row * times))
+        return _Element((grown,), None, None, 1)
+    mask = mask != 0
+    rectangles = _rectangles(mask.tobytes(), width, column, row)
+    return _Element(rectangles, None if rectangles else mask, anchor, times)
+
+
+@functools.lru_cache(maxsize=256)
+def _rectangles(mask: bytes, width: int, column: int, row: int) -> tuple[_Rectangle, ...]:
+    """Return rectangles around the anchor whose union is the element, or none where that is not to be had.
+
+    Extrema of rectangles take a time that hardly depends on their size. The union is found where the pixels of every row
+    lie side by side and rows are the shorter the farther they are from the anchor, as in crosses and ellipses.
+    """
+    rows = [np.flatnonzero(line) for line in np.frombuffer(mask, bool).reshape(-1, width)]
+    runs = [(int(line[0]), int(line[-1]) + 1) if line.size else None for line in rows]
+    found = {}
+    for line, run in enumerate(runs):
+        if run is None:
+            continue
+        first, last = run
+        holds = [other is not None and other[0] <= first and last <= other[1] for other in runs]
+        grows = all(holds[min(line, row) : max(line, row) + 1])
+        if rows[line].size < last - first or not first <= column < last or not grows:
+            return ()
+        top = next((above + 1 for above in range(row, -1, -1) if not holds[above]), 0)
+        bottom = next((below for below in range(row, len(runs)) if not holds[below]), len(runs))
+        found[run] = _Rectangle(last - first, bottom - top, (column - first, row - top))
+    return tuple(found.values())
 
 
 def _morphed(
@@ -410,25 +448,41 @@ def _morphed(
         raise ValueError(f"iterations must be at least 0, got {iterations!r}")
     element = _element(kernel, anchor, times)
     target = _target(dst, pixels.shape, pixels.dtype)
-    keywords = element.keywords(BORDER_CONSTANT if border is None else border, axes)
-    if keywords["mode"] == "constant" and border_value is not None:
+    border = BORDER_CONSTANT if border is None else border
+    outside: Keywords = {}
+    if _mode(border) == "constant" and border_value is not None:
         constants = _border_values(border_value, pixels)
         if len(set(constants)) > 1:
             return target.handed_over(_channelwise(extremum, pixels, element, constants, target.out))
-        keywords["cval"] = constants[0]
-    elif keywords["mode"] == "constant" and element.mask is None:
-        keywords["mode"] = "nearest"  # repeats pixels that are in the rectangle anyway
-    elif keywords["mode"] == "constant":
-        keywords["cval"] = _neutral(extremum, pixels.dtype)
-    return target.handed_over(_repeated(extremum, pixels, element.times, keywords, target.out))
+        outside = {"cval": constants[0]}
+    elif _mode(border) == "constant" and element.mask is None:
+        border = BORDER_REPLICATE  # repeats pixels that are in the rectangle anyway
+    elif _mode(border) == "constant":
+        outside = {"cval": _neutral(extremum, pixels.dtype)}
+    windows = [window | outside for window in element.windows(border, axes)]
+    return target.handed_over(_repeated(extremum, pixels, element.times, windows, target.out))
 
 
 def _repeated(
-    extremum: Callable[..., Array], pixels: Array, times: int, keywords: Keywords, out: Array | None
+    extremum: Callable[..., Array], pixels: Array, times: int, windows: list[Keywords], out: Array | None
 ) -> Array:
     for _ in range(times - 1):
-        pixels = extremum(pixels, **keywords)
-    return extremum(pixels, **keywords, out=out)
+        pixels = _extremum(extremum, pixels, windows, None)
+    return _extremum(extremum, pixels, windows, out)
+
+
+def _extremum(extremum: Callable[..., Array], pixels: Array, windows: list[Keywords], out: Array | None) -> Array:
+    """Return the extrema of all windows together."""
+    if len(windows) == 1:
+        return extremum(pixels, **windows[0], out=out)
+    larger = np.maximum if extremum is ik.maximum_filter else np.minimum
+    found = extremum(pixels, **windows[0])
+    for window in windows[1:]:
+        larger(found, extremum(pixels, **window), out=found)
+    if out is None:
+        return found
+    np.copyto(out, found)
+    return out
 
 
 def _channelwise(
@@ -437,14 +491,15 @@ def _channelwise(
     """Filter every channel with its own constant outside."""
     whole = np.empty(pixels.shape, pixels.dtype.newbyteorder("="))
     for channel, constant in enumerate(constants):
-        keywords = element.keywords(BORDER_CONSTANT, None) | {"cval": constant}
-        _repeated(extremum, pixels[:, :, channel], element.times, keywords, whole[:, :, channel])
+        windows = [window | {"cval": constant} for window in element.windows(BORDER_CONSTANT, None)]
+        _repeated(extremum, pixels[:, :, channel], element.times, windows, whole[:, :, channel])
     if out is None:
         return whole
     np.copyto(out, whole)
     return out
 
 
+@functools.cache
 def _neutral(extremum: Callable[..., Array], dtype: Dtype) -> Any:
     """Return what OpenCV has outside by default: the last number that could be the extremum."""
     largest = extremum is ik.minimum_filter
