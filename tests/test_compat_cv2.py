@@ -18,7 +18,7 @@ from . import cases, strategies
 from .reference.box_blur import box_blur as exact_mean
 from .reference.median_filter import median_filter as exact_median
 
-NAMES = ("medianBlur", "blur", "boxFilter", "filter2D", "sepFilter2D", "dilate", "erode")
+NAMES = ("medianBlur", "blur", "boxFilter", "filter2D", "sepFilter2D", "GaussianBlur", "dilate", "erode")
 FUNCTIONS = {name: getattr(ours, name) for name in NAMES}
 DTYPES = ("u1", "u2", "i2", "f4", "f8")
 SHAPES = ((17, 23), (9, 13, 3), (12, 8, 4), (9, 10, 1))
@@ -96,6 +96,7 @@ def test_arguments_have_the_names_and_the_order_of_opencv(name, cv2):
 @pytest.mark.parametrize("name", NAMES)
 def test_none_is_the_default(name, both):
     first = {"medianBlur": (3,), "blur": ((3, 2),), "boxFilter": (-1, (3, 2)), "filter2D": (-1, np.eye(3))}
+    first |= {"GaussianBlur": ((3, 5), 0.8)}
     first |= {"sepFilter2D": (-1, np.ones(3) / 4, np.ones(2) / 2), "dilate": (None,), "erode": (None,)}
     source = image("u1", (8, 16))
     count = len(inspect.signature(FUNCTIONS[name]).parameters) - 1 - len(first[name])
@@ -399,6 +400,37 @@ def test_separable_correlation(dtype, both):
             assert nearly_a_half(exact, bound)[differ].all()
 
 
+SIGMAS = [(0, 0), (0.5, 0), (1.3, 2.1), (3, 0), (0, 2), (-1, 0), (7.7, 0)]
+
+
+@pytest.mark.parametrize("sigmas", SIGMAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gaussians(dtype, sigmas, both):
+    """In fixed point of uint8 and uint16, halves up; as separable correlation of others."""
+    sizes = [(3, 3), (5, 5), (7, 7), (9, 9), (11, 7), (1, 3), (31, 21), (1, 1)]
+    sizes += [(0, 0), (0, 5), (-3, 3)] if sigmas[0] > 0 else []
+    for shape, size, border in itertools.product(SHAPES, sizes, BORDERS):
+        for source in few_values(dtype, shape) if dtype in ("u1", "u2") else [image(dtype, shape)]:
+            expected, found = both("GaussianBlur", source, size, sigmas[0], sigmaY=sigmas[1], borderType=border)
+            if dtype in ("u1", "u2"):
+                assert_same(found, expected)
+            elif dtype == "i2":
+                assert np.abs(found.astype(int) - expected).max() <= 1
+            else:
+                assert_close(found, expected, np.abs(source).max())
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_gaussians_of_images_that_repeat(dtype, both):
+    """The only function that takes BORDER_WRAP, and of these dtypes alone; here of all."""
+    source = image(dtype, (9, 10))
+    expected, found = both("GaussianBlur", source, (5, 7), 1.2, borderType=ours.BORDER_WRAP)
+    assert_same(found, expected)
+    twice = np.tile(source, (3, 3)).astype(np.float32)
+    whole = ours.GaussianBlur(twice, (5, 7), 1.2)[9:18, 10:20]
+    np.testing.assert_array_equal(ours.GaussianBlur(twice[:9, :10], (5, 7), 1.2, borderType=ours.BORDER_WRAP), whole)
+
+
 # dst
 
 
@@ -408,6 +440,7 @@ CALLS = {
     "boxFilter": lambda f, source, **more: f.boxFilter(source, -1, (3, 5), normalize=False, **more),
     "filter2D": lambda f, source, **more: f.filter2D(source, -1, np.eye(3, 4) / 2, delta=2, **more),
     "sepFilter2D": lambda f, source, **more: f.sepFilter2D(source, -1, WEIGHTS["1/4"], WEIGHTS["1/16"], **more),
+    "GaussianBlur": lambda f, source, **more: f.GaussianBlur(source, (5, 3), 1, **more),
     "dilate": lambda f, source, **more: f.dilate(source, None, **more),
     "erode": lambda f, source, **more: f.erode(source, ELEMENTS["ring"], iterations=2, **more),
     "dilate by channels": lambda f, source, **more: f.dilate(source, None, borderValue=(9, 200, 0, 0), **more),
@@ -505,6 +538,8 @@ REFUSED = {
     "element of channels": lambda f: f.dilate(SOURCE, np.ones((3, 3, 3), np.uint8)),
     "matrix for a row": lambda f: f.sepFilter2D(SOURCE, -1, EYE, np.ones(3)),
     "two dtypes": lambda f: f.sepFilter2D(SOURCE, -1, np.ones(3), np.ones(3, np.float32)),
+    "even Gaussian": lambda f: f.GaussianBlur(SOURCE, (4, 3), 1),
+    "Gaussian of no size": lambda f: f.GaussianBlur(SOURCE, (0, 0), 0),
     "delta": lambda f: f.filter2D(SOURCE, -1, EYE, delta="3"),
     "iterations 1.5": lambda f: f.dilate(SOURCE, None, iterations=1.5),
     "iterations -1": lambda f: f.dilate(SOURCE, None, iterations=-1),
