@@ -1102,4 +1102,5 @@ def _gaussian(taps: int, sigma: float, reach: int, bits: int | None) -> Array:
         whole[tap] = whole[-1 - tap] = np.rint(exact)
         error = exact - whole[tap]
     whole[taps // 2] = 2**bits - whole.sum()
-    return whole / 2**bits
+    whole /= 2**bits
+    return whole

@@ -5,8 +5,9 @@ here goes to scikit-image if it is installed, and is an ImportError otherwise. `
 """
 
 import importlib
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def _holds(dtype: np.dtype[Any], value: Any) -> bool:
     """Whether a number is one of the dtype's, rounded if that is a float."""
     if not isinstance(value, (int, float, np.integer, np.floating)):
         return False
-    if dtype.kind == "f":
+    if dtype.kind == "f" or value == 0:
         return True
     limits = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     return bool(limits[0] <= value <= limits[1]) and int(value) == value
@@ -226,12 +227,12 @@ def gaussian(
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and bool(np.isfinite(value))
+    return isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value)
 
 
 def _sigmas(sigma: Any, channel_axis: int | None, ndim: int) -> list[float] | None:
     """Return a standard deviation for each axis, or None if they make no sense here."""
-    single = np.ndim(sigma) == 0
+    single = isinstance(sigma, (int, float)) or np.ndim(sigma) == 0
     numbers = [sigma] if single else list(sigma)
     if not all(_is_number(number) for number in numbers):
         return None
@@ -255,13 +256,14 @@ def _blurred(pixels: Array, sigmas: list[float], keywords: dict[str, Any], out: 
         target = None if out is None else out[np.newaxis]
         found = _blurred(pixels[np.newaxis], [0.0, *sigmas], keywords, target)
         return found[0] if out is None else out
+    if pixels.ndim == 2:
+        return ik.gaussian_filter(pixels, (sigmas[0], sigmas[1]), out=out, **keywords)
     chosen = [axis for axis, sigma in enumerate(sigmas) if sigma > _NONE]
     while True:
         axes = _two_axes(chosen[:2], pixels.ndim) or (0, 1)
         pair = [sigmas[axis] if axis in chosen[:2] else 0.0 for axis in axes]
         last = out if len(chosen) <= 2 else None
-        places = None if pixels.ndim == 2 else axes
-        pixels = ik.gaussian_filter(pixels, (pair[0], pair[1]), axes=places, out=last, **keywords)
+        pixels = ik.gaussian_filter(pixels, (pair[0], pair[1]), axes=axes, out=last, **keywords)
         chosen = chosen[2:]
         if not chosen:
             return pixels
@@ -331,7 +333,8 @@ def block_reduce(
     if reduce is None or axes is None or not known or func_kwargs or (pixels.dtype == bool and reduce in _WITHOUT_BOOL):
         theirs = _theirs("measure", "block_reduce", "a reduction by this function, block_size, cval or dtype")
         return np.asarray(theirs(image, block_size, func, cval, func_kwargs))
-    return reduce(pixels, (blocks[axes[0]], blocks[axes[1]]), cval, None if pixels.ndim == 2 else axes)
+    height, width = int(blocks[axes[0]]), int(blocks[axes[1]])
+    return reduce(pixels, height if height == width else (height, width), cval, None if pixels.ndim == 2 else axes)
 
 
 def _block_axes(blocks: tuple[Any, ...]) -> tuple[int, int] | None:
@@ -345,31 +348,42 @@ def _block_axes(blocks: tuple[Any, ...]) -> tuple[int, int] | None:
     )
 
 
-def _filled(pixels: Array, size: tuple[int, int], cval: float, axes: tuple[int, int] | None) -> dict[str, Any]:
+Size: TypeAlias = int | tuple[int, int]
+Axes: TypeAlias = tuple[int, int] | None
+
+
+def _filled(pixels: Array, size: Size, cval: float, axes: Axes) -> dict[str, Any]:
     """Return what makes a filter of blocks of `size` that `cval` fills up."""
-    extents = pixels.shape[-2:] if axes is None else tuple(pixels.shape[axis] for axis in axes)
-    padding = tuple((0, -extent % block) for extent, block in zip(extents, size, strict=True))
+    rows, columns = (-pixels.shape[axis] % block for axis, block in _extents(size, axes))
+    padding: Any = ((0, rows), (0, columns)) if rows or columns else "valid"
     return {"stride": size, "padding": padding, "mode": "constant", "cval": cval, "axes": axes}
 
 
-def _maxima(pixels: Array, size: tuple[int, int], cval: float, axes: tuple[int, int] | None) -> Array:
+def _extents(size: Size, axes: Axes) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the axes and the blocks along them."""
+    height, width = (size, size) if isinstance(size, int) else size
+    first, second = (0, 1) if axes is None else axes
+    return (first, height), (second, width)
+
+
+def _maxima(pixels: Array, size: Size, cval: float, axes: Axes) -> Array:
     values = ik.max_pool(pixels, size, ceil_mode=True, axes=axes)
-    for axis, block in zip((-2, -1) if axes is None else axes, size, strict=True):
+    for axis, block in _extents(size, axes):
         if pixels.shape[axis] % block:
             edge = np.moveaxis(values, axis, 0)[-1]
             np.maximum(edge, np.array(cval).astype(values.dtype), out=edge)
     return values
 
 
-def _minima(pixels: Array, size: tuple[int, int], cval: float, axes: tuple[int, int] | None) -> Array:
+def _minima(pixels: Array, size: Size, cval: float, axes: Axes) -> Array:
     return ik.minimum_filter(pixels, size, **_filled(pixels, size, cval, axes))
 
 
-def _sums(pixels: Array, size: tuple[int, int], cval: float, axes: tuple[int, int] | None) -> Array:
+def _sums(pixels: Array, size: Size, cval: float, axes: Axes) -> Array:
     return ik.box_blur(pixels, size, normalize=False, **_filled(pixels, size, cval, axes))
 
 
-def _means(pixels: Array, size: tuple[int, int], cval: float, axes: tuple[int, int] | None) -> Array:
+def _means(pixels: Array, size: Size, cval: float, axes: Axes) -> Array:
     dtype = None if pixels.dtype.kind == "f" else np.float64
     return ik.box_blur(pixels, size, dtype=dtype, **_filled(pixels, size, cval, axes))
 
