@@ -637,13 +637,25 @@ def _boxed(src: Any, ddepth: Any, ksize: Any, dst: Any, anchor: Any, normalize: 
         raise ValueError(f"ksize must be at least 1, got {ksize!r}")
     size, keywords = _size(width, height), _window(width, height, anchor, border, axes)
     target = _target(dst, pixels.shape, result)
-    if normalize is not None and not normalize:
-        return target.handed_over(ik.box_blur(pixels, size, normalize=False, dtype=result, out=target.out, **keywords))
-    rule = _mean_rule(pixels.dtype.char, result.char, width * height)
-    if rule == _EXACT:
-        dtype = None if result == pixels.dtype else result
-        return target.handed_over(ik.box_blur(pixels, size, dtype=dtype, out=target.out, **keywords))
-    return target.handed_over(_rounded_means(pixels, (height, width), result, rule, target.out, keywords))
+    mean = normalize is None or bool(normalize)
+    if pixels.dtype.kind in "iu" and pixels.itemsize <= 4 and result in (_FLOAT32, _FLOAT64):
+        sums = ik.box_blur(pixels, size, normalize=False, **keywords)
+        return target.handed_over(_scaled(sums, 1 / (width * height) if mean else 1.0, result, target.out))
+    rule = _mean_rule(pixels.dtype.char, result.char, width * height) if mean else _EXACT
+    if rule != _EXACT:
+        return target.handed_over(_rounded_means(pixels, (height, width), result, rule, target.out, keywords))
+    dtype = None if mean and result == pixels.dtype else result
+    return target.handed_over(ik.box_blur(pixels, size, normalize=mean, dtype=dtype, out=target.out, **keywords))
+
+
+def _scaled(sums: Array, factor: float, result: Dtype, out: Array | None) -> Array:
+    """Return whole sums as floats, times a factor."""
+    found = sums.astype(result) if out is None else out
+    if out is not None:
+        np.copyto(out, sums, casting="same_kind")
+    if factor != 1:
+        found *= factor
+    return found
 
 
 class _Rule(NamedTuple):
@@ -691,8 +703,9 @@ def _means(sums: Array, area: int, rule: str) -> Array:
         down = 2 * left < area
         means = ((sums + (area // 2 + down)) * (factor + (not down))) >> 23
     else:
-        scale = np.full((), 1 / area, rule)
-        means = np.rint(sums.astype(rule) * scale)
+        means = sums.astype(rule)
+        means *= 1 / area
+        np.rint(means, out=means)
     return means
 
 
@@ -700,22 +713,24 @@ def _rounded_means(
     pixels: Array, size: tuple[int, int], result: Dtype, rule: _Rule, out: Array | None, keywords: Keywords
 ) -> Array:
     area = size[0] * size[1]
+    limits = np.iinfo(result)
 
-    def scalar(block: Array) -> Array:
-        sums = ik.box_blur(block, size, normalize=False, dtype=np.int64, **keywords)
-        limits = np.iinfo(result)
-        return np.clip(_means(sums, area, rule.scalar), limits.min, limits.max)
+    def compute(block: Array, name: str) -> Array:
+        sums = ik.box_blur(block, size, normalize=False, **keywords)
+        means = _means(sums.view(np.int64), area, name)
+        return means.clip(limits.min, limits.max, out=means)
 
-    rest = None if rule.vector == rule.scalar else _rest_of_rows(pixels, size[1], _lanes(result), scalar)
+    rest = None
+    if rule.vector != rule.scalar:
+        rest = _rest_of_rows(pixels, size[1], _lanes(result), lambda block: compute(block, rule.scalar))
     if rule.vector == "even":
         found = ik.box_blur(pixels, size, dtype=result, out=out, **keywords)
     elif rule.vector == "fixed":
         sums = ik.box_blur(pixels, size, normalize=False, dtype=np.uint16, **keywords)
         found = _fixed_means(sums, area, out)
     else:
-        sums = ik.box_blur(pixels, size, normalize=False, dtype=rule.vector, **keywords)
-        weight = np.full((1, 1), 1 / area, sums.dtype)
-        found = ik.correlate(sums, weight, dtype=result, axes=keywords["axes"], out=out)
+        found = np.empty(pixels.shape, result) if out is None else out
+        np.copyto(found, compute(pixels, rule.vector), casting="unsafe")
     if rest is not None:
         rest.put_into(found)
     return found
