@@ -355,7 +355,9 @@ Axes: TypeAlias = tuple[int, int] | None
 def _filled(pixels: Array, size: Size, cval: float, axes: Axes) -> dict[str, Any]:
     """Return what makes a filter of blocks of `size` that `cval` fills up."""
     rows, columns = (-pixels.shape[axis] % block for axis, block in _extents(size, axes))
-    padding: Any = ((0, rows), (0, columns)) if rows or columns else "valid"
+    if rows == columns == 0:
+        return {"stride": size, "padding": "valid", "axes": axes}
+    padding = (0, rows), (0, columns)
     return {"stride": size, "padding": padding, "mode": "constant", "cval": cval, "axes": axes}
 
 
