@@ -30,3 +30,11 @@ def test_workers_of_a_data_loader_prepare_what_the_kernel_of_a_lens_is_learned_f
     found = main([*short, "1"])
     assert found["error"] < 0.02  # of weights up to 0.2
     assert found == main([*short, "0"])
+
+
+def test_an_opencv_script_finds_the_ink_with_either_import(monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    pyplot = runpy.run_path(str(GALLERY / "opencv_script.py"))["plt"]
+    assert len(pyplot.get_fignums()) == 1
+    pyplot.close("all")
