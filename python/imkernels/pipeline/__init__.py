@@ -1,0 +1,1 @@
+"""Adapters: this package's functions as steps of other libraries' pipelines."""
