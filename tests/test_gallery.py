@@ -43,6 +43,7 @@ def run_larger_than_memory(program, folder):
         assert found["peak"] < found["limit"] < found["mosaic"]
 
 
+@pytest.mark.slow
 def test_a_mosaic_larger_than_memory_is_cleaned_within_it(tmp_path):
     peer("distributed")
     run_alone(run_larger_than_memory, str(GALLERY / "larger_than_memory.py"), str(tmp_path))

@@ -1,6 +1,7 @@
 """Filters of Dask arrays give what the call in memory gives, bit for bit, whatever the chunks and the scheduler."""
 # ruff: noqa: E402 (its modules are imported where it is there)
 
+import doctest
 import inspect
 import pickle
 import threading
@@ -422,3 +423,9 @@ def test_the_functions_are_known_by_name_and_signature(name):
     assert list(inspect.signature(function).parameters) == [
         parameter for parameter in wanted if parameter not in ("out", "casting", "workers")
     ]
+
+
+def test_the_examples_run():
+    results = doctest.testmod(lazily)
+    assert results.failed == 0
+    assert results.attempted >= 4 * len(lazily.__all__)

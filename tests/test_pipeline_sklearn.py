@@ -1,6 +1,7 @@
 """The transformers for scikit-learn: what its own checks ask for, and that they are the functions of the package."""
 # ruff: noqa: E402 (its modules are imported where it is there)
 
+import doctest
 import inspect
 import pickle
 
@@ -14,6 +15,7 @@ from tests.processes import run_alone
 
 peer("sklearn")
 
+import imkernels.pipeline.sklearn as adapter
 from imkernels.pipeline.sklearn import BoxBlur, Correlate, MaxPool, MedianFilter
 from sklearn import config_context
 from sklearn.base import clone
@@ -278,3 +280,9 @@ def test_every_parameter_is_documented_and_one_of_the_functions(transformer):
     assert set(parameters) - {"image_shape"} <= set(inspect.signature(kind._function).parameters)
     for name in parameters:
         assert f"\n{name} : " in inspect.getdoc(kind)
+
+
+def test_the_examples_run():
+    results = doctest.testmod(adapter)
+    assert results.failed == 0
+    assert results.attempted >= 16
