@@ -25,7 +25,7 @@ def peer(name):
     except ImportError:
         if os.environ.get("IMKERNELS_REQUIRE_PEERS"):
             raise
-        pytest.skip(f"needs {name}")
+        pytest.skip(f"needs {name}", allow_module_level=True)
 
 
 @pytest.fixture

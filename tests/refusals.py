@@ -125,7 +125,7 @@ ARRAYS_REFUSED = {
     "None": (None, f"{HOLDS_NUMBERS} object"),
     "masked": (np.ma.masked_array(np.zeros((6, 7))), r"must not be a MaskedArray, .* value.filled\(...\)"),
     "refuses": (RefusesArrayFunctions(), "is a RefusesArrayFunctions, which refuses array functions"),
-    "dask": (elsewhere("dask.array.core"), f"{IN_MEMORY} dask.array.map_overlap"),
+    "dask": (elsewhere("dask.array.core"), f"{IN_MEMORY} imkernels.pipeline.dask"),
     "xarray": (elsewhere("xarray.core.dataarray"), f"{IN_MEMORY} xarray.apply_ufunc"),
     "cupy": (elsewhere("cupy"), f"{IN_MEMORY} cupyx.scipy.ndimage"),
     "jax": (elsewhere("jaxlib._jax"), f"{IN_MEMORY} numpy.asarray"),

@@ -194,17 +194,6 @@ def test_dask_gufunc_broadcasts_kernels():
     compare(found.compute(), ik.correlate(image, kernels))
 
 
-def test_dask_map_overlap_is_the_filter_of_the_whole():
-    array = peer("dask.array")
-    image = images((37, 41), "u2")  # integers: exact, however the image is cut
-    lazy = array.from_array(image, chunks=(10, 13))
-    for depth, function, keywords in [(2, ik.median_filter, {"size": 5}), (1, ik.box_blur, {"size": 3})]:
-        found = lazy.map_overlap(
-            function, depth=depth, boundary="reflect", dtype=image.dtype, meta=image[:0, :0], **keywords
-        )
-        compare(found.compute(scheduler="threads"), function(image, **keywords))
-
-
 def test_dask_gufuncs_with_processes_pickle_the_function():
     array = peer("dask.array")
     image = images((2, 6, 7))
@@ -285,6 +274,30 @@ def test_xarray_of_dask_arrays(function, others, keywords):
     compare(tuple(one.compute() for one in as_tuple(found)), wanted)
 
 
+def test_xarray_of_dask_arrays_in_any_chunks():
+    """The functions of the adapter take an array's chunks as they are, the axes of the window included."""
+    xarray = peer("xarray")
+    array = peer("dask.array")
+    lazily = pytest.importorskip("imkernels.pipeline.dask")
+    image = images((4, 30, 40))
+    stack = xarray.DataArray(image, dims=["time", "y", "x"], coords={"y": np.arange(30) / 2})
+    for core, shape in ((["y", "x"], (4, 30, 40)), (["p", "q"], (4, 15, 20))):
+        function = lazily.median_filter if core == ["y", "x"] else lazily.max_pool
+        found = xarray.apply_ufunc(
+            function,
+            stack.chunk({"time": 3, "y": 13, "x": 9}),
+            kwargs={"size": 2},
+            input_core_dims=[["y", "x"]],
+            output_core_dims=[core],
+            dask="allowed",
+        )
+        assert found.dims == ("time", *core)
+        assert found.shape == shape
+        assert ("y" in found.coords) == ("y" in core)
+        assert isinstance(found.data, array.Array)
+        compare(found.compute(), getattr(ik, function.__name__)(image, size=2))
+
+
 @pytest.mark.parametrize("function", [ik.max_pool_backward, ik.max_unpool], ids=lambda function: function.__name__)
 def test_xarray_of_functions_that_scatter(function):
     xarray = peer("xarray")
@@ -333,8 +346,13 @@ def test_xarray_of_the_ways_back_of_a_convolution():
 def test_what_is_lazy_is_not_computed_behind_the_users_back():
     array, xarray = peer("dask.array"), peer("xarray")
     image = images((12, 15))
+    adapters = {"Array": "imkernels.pipeline.dask, or dask.array.apply_gufunc"}
     for value in (array.from_array(image), labelled(image), labelled(image).variable, labelled(image).chunk()):
-        with pytest.raises(TypeError, match=r"^image must be an array in this process's memory, got \w+; use "):
+        name = type(value).__name__
+        adapter = re.escape(adapters.get(name, "xarray.apply_ufunc"))
+        with pytest.raises(
+            TypeError, match=rf"^image must be an array in this process's memory, got {name}; use {adapter}$"
+        ):
             ik.median_filter(value, 3)
     with pytest.raises(TypeError, match=r"^image must be"):
         xarray.apply_ufunc(ik.median_filter, labelled(image).chunk(), kwargs={"size": 3}, dask="allowed")

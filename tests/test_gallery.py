@@ -3,7 +3,12 @@
 import runpy
 from pathlib import Path
 
+import imkernels as ik
+import numpy as np
 import pytest
+
+from tests.conftest import peer
+from tests.processes import run_alone
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
 
@@ -38,3 +43,30 @@ def test_an_opencv_script_finds_the_ink_with_either_import(monkeypatch):
     pyplot = runpy.run_path(str(GALLERY / "opencv_script.py"))["plt"]
     assert len(pyplot.get_fignums()) == 1
     pyplot.close("all")
+
+
+def test_a_filter_helps_to_read_noisy_digits():
+    peer("sklearn")
+    accuracies = runpy.run_path(str(GALLERY / "sklearn_pipeline.py"))["main"](["--digits", "600"])
+    assert len(accuracies) == 8
+    assert accuracies["MedianFilter(image_shape=(16, 16))"] > accuracies["passthrough"] + 0.02
+    assert accuracies["test"] > accuracies["passthrough"]
+
+
+def run_larger_than_memory(program, folder):
+    import runpy
+
+    if __name__ == "__main__":
+        found = runpy.run_path(program)["main"](["--exposures", "12", "--limit", "256", "--out", folder])
+        assert found["peak"] < found["limit"] < found["mosaic"]
+
+
+@pytest.mark.slow
+def test_a_mosaic_larger_than_memory_is_cleaned_within_it(tmp_path):
+    peer("distributed")
+    run_alone(run_larger_than_memory, str(GALLERY / "larger_than_memory.py"), str(tmp_path))
+    mosaic, clean, half = (np.load(tmp_path / f"{name}.npy") for name in ("mosaic", "clean", "half"))
+    assert (mosaic > 30_000).any()
+    assert not (clean > 30_000).any()
+    np.testing.assert_array_equal(clean, ik.median_filter(mosaic, 5))
+    np.testing.assert_array_equal(half, ik.max_pool(clean, 2))

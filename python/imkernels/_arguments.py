@@ -37,7 +37,7 @@ _MODES = {name: name for name in ("reflect", "mirror", "nearest", "wrap", "const
 
 # Arrays that live elsewhere: computing on them here would pull them into memory behind the user's back.
 _ADAPTERS = {
-    "dask": "dask.array.map_overlap",
+    "dask": "imkernels.pipeline.dask, or dask.array.apply_gufunc",
     "xarray": "xarray.apply_ufunc",
     "cupy": "cupyx.scipy.ndimage, or cupy.asnumpy",
     "jax": "numpy.asarray",

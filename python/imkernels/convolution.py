@@ -54,7 +54,12 @@ from imkernels.settings import resolve_workers
 _INT32 = np.dtype(np.int32)
 _INT64 = np.dtype(np.int64)
 _SUM_TYPES = {loop[-1] for loop in SUM.types}
-_METHODS = ("auto", "direct", "separable", "fft")
+_COMPUTE: dict[str, Callable[..., None]] = {
+    "direct": _core.correlate,
+    "separable": _core.correlate_separable,
+    "fft": _core.correlate_fft,
+}
+_METHODS = ("auto", *_COMPUTE)
 
 
 class Geometry(NamedTuple):
@@ -376,6 +381,35 @@ def _window(pixels: Array, size: Pair, geometry: Geometry, name: str) -> tuple[_
     )
 
 
+class Correlation(NamedTuple):
+    """What is decided of a correlation before a pixel is looked at."""
+
+    window: _core.Window
+    extents: Pair
+    leading: tuple[int, ...]
+    loop: Dtype  # of the sums
+    working: Dtype  # in which they are computed
+    method: str
+    parts: tuple[Array, ...]  # what the method takes in place of kernels
+
+
+def plan_correlation(
+    function: KernelFunction[Any, Any],
+    pixels: Array,
+    weights: Array,
+    geometry: Geometry,
+    method: str,
+    dtype: DTypeLike | None,
+) -> Correlation:
+    """Decide how `function`, a correlation, is computed; of `pixels` only shape and dtype matter."""
+    window, extents = _window(pixels, weights.shape[-2:], geometry, "kernel")
+    loop = _loop_dtype(function.loop((pixels.dtype, weights.dtype))[-1], dtype, function.__name__)
+    working = _working_dtype(loop, pixels.dtype, _magnitude(weights, 2), "kernel")
+    leading = _broadcast(pixels, weights, names="image and kernel")
+    chosen, parts = _method(method, window, extents, converted(weights, working), leading)
+    return Correlation(window, extents, leading, loop, working, chosen, parts)
+
+
 def _correlate(
     function: KernelFunction[Any, Any],
     pixels: Array,
@@ -385,34 +419,31 @@ def _correlate(
     method: str,
     wanted: Result,
 ) -> Array:
-    window, extents = _window(pixels, weights.shape[-2:], geometry, "kernel")
-    loop = _loop_dtype(function.loop((pixels.dtype, weights.dtype))[-1], wanted.dtype, function.__name__)
-    working = _working_dtype(loop, pixels.dtype, _magnitude(weights, 2), "kernel")
-    fill = converted(fill_element(geometry.cval, pixels.dtype), working)
+    plan = plan_correlation(function, pixels, weights, geometry, method, wanted.dtype)
+    fill = converted(fill_element(geometry.cval, pixels.dtype), plan.working)
     threads = resolve_workers(wanted.workers)
-    leading = _broadcast(pixels, weights, names="image and kernel")
-    weights = converted(weights, working)
-    parts, compute_parts = _method(method, window, extents, weights, leading)
-    kernels = [_spread(part, leading) for part in parts]
+    leading, loop = plan.leading, plan.loop
+    kernels = [_spread(part, leading) for part in plan.parts]
+    compute_parts = _COMPUTE[plan.method]
 
     def compute(target: Array) -> None:
-        compute_parts(_spread(pixels, leading), *kernels, windows_last(target, places), window, fill, threads)
+        compute_parts(_spread(pixels, leading), *kernels, windows_last(target, places), plan.window, fill, threads)
 
     result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
-    shape = result_shape(leading, extents, places)
+    shape = result_shape(leading, plan.extents, places)
     inputs = (pixels, weights)
     return deliver(compute, Delivery(shape, loop, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
 
 
 def _method(
     method: str, window: _core.Window, extents: Pair, weights: Array, leading: tuple[int, ...]
-) -> tuple[tuple[Array, ...], Callable[..., None]]:
-    """Return what a method takes in place of kernels of the dtype that is computed in, and its function."""
+) -> tuple[str, tuple[Array, ...]]:
+    """Return the method to use, and what it takes in place of kernels of the dtype that is computed in."""
     results = math.prod((*leading, *extents)) / max(1, math.prod(weights.shape[:-2]))  # of a kernel
     if method == "separable" or (method == "auto" and _core.separable_is_faster(window, results)):
         factors = _rank_one_factors(weights)
         if factors is not None:
-            return factors, _core.correlate_separable
+            return "separable", factors
         if method == "separable":
             raise ValueError(
                 "method 'separable' needs a kernel that is the outer product of a column and a row, of whole numbers "
@@ -426,10 +457,10 @@ def _method(
                 "method 'fft' needs a kernel that reaches over at most 1024 pixels, dilation included, "
                 f"got a kernel of shape {weights.shape}"
             )
-        return (weights,), _core.correlate_fft
+        return "fft", (weights,)
     if method == "auto" and weights.dtype != _INT64 and _core.fft_is_faster(window, *extents, weights.itemsize):
-        return (weights,), _core.correlate_fft
-    return (weights,), _core.correlate
+        return "fft", (weights,)
+    return "direct", (weights,)
 
 
 def _rank_one_factors(weights: Array) -> tuple[Array, Array] | None:

@@ -707,13 +707,14 @@ def gaussian_filter(
         loop = np.dtype(np.float64)
     sigmas = real_pair(sigma, "sigma", least=0.0)
     cut = real_pair(truncate, "truncate", least=0.0, single=True)[0]
-    weights = [_gaussian_weights(deviation, cut).astype(loop) for deviation in sigmas]
+    weights = [gaussian_weights(deviation, cut).astype(loop) for deviation in sigmas]
     geometry = Geometry(stride, 1, padding, mode, cval, 0)
     wanted = Result(single_out(out), dtype, casting, workers)
     return separable(gaussian_filter, pixels, axes, (weights[0], weights[1]), geometry, wanted, "sigma and truncate")
 
 
-def _gaussian_weights(sigma: float, truncate: float) -> Array:
+def gaussian_weights(sigma: float, truncate: float) -> Array:
+    """Return the weights of a Gaussian along one axis, of sum 1."""
     if sigma == 0:
         return np.ones(1)
     reach = truncate * sigma + 0.5
