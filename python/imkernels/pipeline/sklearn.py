@@ -116,7 +116,7 @@ class _Windows(TransformerMixin, BaseEstimator):
         result = self._filtered(self._images(X, reset=False))
         return result.reshape(len(result), -1) if _takes_rows(self) else result
 
-    @available_if(_takes_rows)  # type: ignore[untyped-decorator]
+    @available_if(_takes_rows)
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
         """Return the names of the pixels of the results, where they are rows.
 
