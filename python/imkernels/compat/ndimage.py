@@ -59,6 +59,7 @@ _PAD_MODES: dict[str, Any] = {  # of `numpy.pad`
     "grid-wrap": "wrap",
 }
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_LARGEST_FLOAT32 = float(np.finfo(_FLOAT32).max)
 _INT32, _INT64, _UINT64 = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint64)
 _SINGLE_INPUTS = frozenset("?bBhHf")  # whose values float32 holds
 
@@ -231,7 +232,13 @@ def _sequence(value: Any, count: int, name: str) -> list[Any]:
 
 def _one_mode(mode: Any, what: str) -> None:
     if not isinstance(mode, str) and isinstance(mode, Iterable):
-        raise RuntimeError(f"mode: A sequence of modes is not supported {what}, got {mode!r}")
+        raise RuntimeError(f"mode: A sequence of modes is not supported for {what}, got {mode!r}")
+    _check_mode(mode)
+
+
+def _check_mode(mode: Any) -> None:
+    if not isinstance(mode, str) or mode not in _MODES:
+        raise RuntimeError(f"boundary mode not supported: mode must be one of {', '.join(_MODES)}, got {mode!r}")
 
 
 # Windows
@@ -267,13 +274,13 @@ def _line(axis: int, size: int, origin: Any, mode: Any) -> Line:
             f"invalid origin: origin must lie between {-(size // 2)} and {(size - 1) // 2} for size {size}, "
             f"got {origin!r}"
         )
-    if size > 1 and (not isinstance(mode, str) or mode not in _MODES):
-        raise RuntimeError(f"boundary mode not supported: mode must be one of {', '.join(_MODES)}, got {mode!r}")
     return Line(axis, size, operator.index(origin), mode)
 
 
 def _step(ndim: int, lines: Sequence[Line]) -> Step:
     """Return the step that one or two lines, or none, make on an image of `ndim` axes, as `_planes` shows it."""
+    for line in lines:
+        _check_mode(line.mode)
     lines = [line._replace(axis=line.axis + max(2 - ndim, 0)) for line in lines]
     ndim = max(ndim, 2)
     for axis in (ndim - 1, ndim - 2):
@@ -330,6 +337,11 @@ def _separable(ndim: int, size: Any, origin: Any, mode: Any, axes: Any, together
     return _separable_steps(ndim, size, origin, mode, axes, together)
 
 
+def _check_extents(shape: Sequence[int], count: int, name: str) -> None:
+    if len(shape) != count or 0 in shape:
+        raise RuntimeError(f"{name}.ndim ({len(shape)}) must match len(axes) ({count}), no extent be 0, got {shape}")
+
+
 class Extent(NamedTuple):
     """The size of a window along one axis, as it was given."""
 
@@ -346,8 +358,7 @@ def _footprint_extents(
     That is the order of a footprint's axes whatever the order of `axes`, and of origins if all axes are filtered.
     """
     count = len(places)
-    if len(shape) != count or 0 in shape:
-        raise RuntimeError(f"{name}.ndim ({len(shape)}) must match len(axes) ({count}), no extent be 0, got {shape}")
+    _check_extents(shape, count, name)
     origins = _sequence(origin, count, "origin")
     if count < ndim:
         origins = [value for _, value in sorted(zip(places, origins, strict=True), key=operator.itemgetter(0))]
@@ -372,7 +383,7 @@ def _fill(cval: Any, steps: Sequence[Step], dtype: Dtype) -> Any:
     if not any(step.constant for step in steps):
         return 0.0
     if dtype.kind == "f":
-        overflows = dtype == _FLOAT32 and np.finfo(dtype).max < abs(value) < math.inf
+        overflows = dtype.itemsize == 4 and _LARGEST_FLOAT32 < abs(value) < math.inf
         return None if overflows else value
     low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     return int(value) if low <= value <= high and value == int(value) else None
@@ -402,6 +413,8 @@ def _cast(values: Array, dtype: Dtype) -> Array:
     with np.errstate(invalid="ignore", over="ignore"):
         if values.dtype.kind == "f" and dtype.kind in "biu" and dtype not in (_INT64, _UINT64):
             values = values.astype(_INT64)  # what C leaves open for narrower ones is so the same on all machines
+        if dtype.kind == "b":
+            values = values.astype(np.uint8)  # SciPy's truth values are bytes
         return values.astype(dtype)
 
 
@@ -451,8 +464,8 @@ def _box(ndim: int, size: Any, origin: Any, mode: Any, axes: Any, together: int 
 
 def _footprint_step(ndim: int, mask: Array, origin: Any, mode: Any, axes: Any) -> tuple[Step, ...] | None:
     """Return the step of a footprint that is not a box, or None if it reaches along more than two axes."""
-    _one_mode(mode, "for footprints that are no boxes")
     lines = [_line(*extent, mode) for extent in _footprint_extents(_axes(axes, ndim), ndim, mask.shape, origin)]
+    _one_mode(mode, "footprints that are no boxes")
     active = [line for line in lines if line.size > 1]
     return (_step(ndim, active),) if len(active) <= 2 else None
 
@@ -516,6 +529,7 @@ def _rank_plan(rank_of: Callable[[int], int], common: Common, size: Any, footpri
     mask = None
     if footprint is not None:
         mask = np.asarray(footprint, dtype=bool)
+        _check_extents(mask.shape, len(_axes(axes, image.ndim)), "footprint")
         size, mask = (mask.shape, None) if mask.all() else (None, mask)
     elif size is None:
         raise RuntimeError("no footprint or filter size provided: one of them must be given")
@@ -530,7 +544,7 @@ def _rank_plan(rank_of: Callable[[int], int], common: Common, size: Any, footpri
         if mask is None and not target.same:
             _, steps = _box(*window, together=1)
         return None if steps is None else _order_job(native, image, target, steps, mask, common.cval)
-    _one_mode(common.mode, "for ranks between the lowest and the highest")
+    _one_mode(common.mode, "ranks between the lowest and the highest")
     if steps is None or len(steps) > 1:
         return None
     ranked = functools.partial(_ranked, rank)
@@ -874,8 +888,8 @@ def _correlate_plan(common: Common, weights: Any, axes: Any, convolution: bool) 
     if convolution:
         values = np.flip(values)
         extents = [extent._replace(origin=_turned(extent.origin, extent.size)) for extent in extents]
-    _one_mode(common.mode, "for weights")
     lines = [_line(*extent, common.mode) for extent in extents]
+    _one_mode(common.mode, "weights")
     target = _target(common.output, image)
     active = [line for line in lines if line.size > 1]
     if target is None or not _is_served(image.dtype) or len(active) > 2:
@@ -1282,7 +1296,10 @@ def _gaussian_plan(image: Array, target: Target | None, gaussians: Sequence[Gaus
         kernels = [gaussian.weights.reshape(step.extents) for gaussian, step in zip(gaussians, steps, strict=True)]
         return _correlation_job(image, target, steps, [Weights(kernel, True) for kernel in kernels], cval)
     _fill(cval, (), image.dtype)
-    pairs = [sorted(gaussians[first : first + 2]) for first in range(0, len(gaussians), 2)]
+    # Outside stands the constant after every axis, as there; only for blurs it is also what the first axis makes of it.
+    alone = any(gaussian.order > 0 and gaussian.line.mode.endswith("constant") for gaussian in gaussians)
+    together = 1 if alone else 2
+    pairs = [sorted(gaussians[first : first + together]) for first in range(0, len(gaussians), together)]
     return _job(
         image, target, [functools.partial(_blurred, *_factors(image, pair), cval, target.dtype) for pair in pairs]
     )
