@@ -16,7 +16,7 @@ import numbers
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeAlias
+from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
+T = TypeVar("T")
 Job: TypeAlias = Callable[[], Array]
 Stage: TypeAlias = Callable[[Array, Array | None], Array]  # may write to the second array, which it then returns
 
@@ -307,6 +308,21 @@ def _steps(ndim: int, lines: Sequence[Line], together: int) -> tuple[Step, ...]:
     return tuple(_step(ndim, lines[first : first + together]) for first in range(0, len(lines), together))
 
 
+def _remembered(geometry: Callable[..., T]) -> Callable[..., T]:
+    """Remember what a function of a number of axes, sizes, an origin, a mode and axes gave for plain arguments."""
+    cached = functools.lru_cache(maxsize=1024)(geometry)
+
+    @functools.wraps(geometry)
+    def found(ndim: int, size: Any, origin: Any, mode: Any, axes: Any, *rest: Any) -> T:
+        # Exact types only: 3, 3.0 and True are the same key.
+        simple = type(size) is int or (type(size) is tuple and all(type(number) is int for number in size))
+        plain = simple and type(origin) is int and type(mode) is str and axes is None
+        return (cached if plain else geometry)(ndim, size, origin, mode, axes, *rest)
+
+    return found
+
+
+@_remembered
 def _separable_steps(ndim: int, size: Any, origin: Any, mode: Any, axes: Any, together: int) -> tuple[Step, ...]:
     """Return the steps of a filter of one size per axis; those of size 1 or less stay as they are."""
     places = _axes(axes, ndim)
@@ -320,21 +336,6 @@ def _separable_steps(ndim: int, size: Any, origin: Any, mode: Any, axes: Any, to
     )
     lines = [_line(axis, int(size), origin, mode) for axis, size, origin, mode in settings if size > 1]
     return _steps(ndim, lines, together)
-
-
-def _is_simple(size: Any, origin: Any, mode: Any, axes: Any) -> bool:
-    """Return whether arguments are of exact types: 3, 3.0 and True are the same key of a cache."""
-    simple = type(size) is int or (type(size) is tuple and all(type(number) is int for number in size))
-    return simple and type(origin) is int and type(mode) is str and axes is None
-
-
-_cached_separable_steps = functools.lru_cache(maxsize=1024)(_separable_steps)
-
-
-def _separable(ndim: int, size: Any, origin: Any, mode: Any, axes: Any, together: int) -> tuple[Step, ...]:
-    if _is_simple(size, origin, mode, axes):
-        return _cached_separable_steps(ndim, size, origin, mode, axes, together)
-    return _separable_steps(ndim, size, origin, mode, axes, together)
 
 
 def _check_extents(shape: Sequence[int], count: int, name: str) -> None:
@@ -400,7 +401,8 @@ def _goal(target: Target) -> Array | None:
 def _finish(result: Array, target: Target) -> Array:
     """Return the result in the shape, the dtype and the place that the caller wants."""
     if target.array is None:
-        return _cast(result, target.dtype).reshape(target.shape)
+        result = _cast(result, target.dtype)
+        return result if result.ndim == len(target.shape) else result.reshape(target.shape)
     if not np.may_share_memory(result, target.array):
         target.array[...] = _cast(result, target.dtype).reshape(target.shape)
     return target.array
@@ -408,7 +410,7 @@ def _finish(result: Array, target: Target) -> Array:
 
 def _cast(values: Array, dtype: Dtype) -> Array:
     """Return values by C's casts: floats are cut off after the point, integers wrap around."""
-    if values.dtype == dtype:
+    if values.dtype is dtype or values.dtype == dtype:
         return values
     with np.errstate(invalid="ignore", over="ignore"):
         if values.dtype.kind == "f" and dtype.kind in "biu" and dtype not in (_INT64, _UINT64):
@@ -435,6 +437,7 @@ def _job(image: Array, target: Target, stages: Sequence[Stage]) -> Job:
 # Order filters
 
 
+@_remembered
 def _box_steps(ndim: int, size: Any, origin: Any, mode: Any, axes: Any, together: int) -> tuple[int, tuple[Step, ...]]:
     """Return the number of pixels of a box, and the steps that it is made of."""
     places = _axes(axes, ndim)
@@ -444,9 +447,6 @@ def _box_steps(ndim: int, size: Any, origin: Any, mode: Any, axes: Any, together
     return math.prod(shape), _steps(ndim, [line for line in lines if line.size > 1], together)
 
 
-_cached_box_steps = functools.lru_cache(maxsize=1024)(_box_steps)
-
-
 def _extent(number: Any) -> int:
     if isinstance(number, (bool, np.bool_)):
         raise TypeError(f"size must be an integer or one per axis, got {number!r}")
@@ -454,12 +454,6 @@ def _extent(number: Any) -> int:
     if extent < 0:
         raise ValueError(f"size must be positive, negative dimensions are not allowed, got {extent}")
     return extent
-
-
-def _box(ndim: int, size: Any, origin: Any, mode: Any, axes: Any, together: int = 2) -> tuple[int, tuple[Step, ...]]:
-    if _is_simple(size, origin, mode, axes):
-        return _cached_box_steps(ndim, size, origin, mode, axes, together)
-    return _box_steps(ndim, size, origin, mode, axes, together)
 
 
 def _footprint_step(ndim: int, mask: Array, origin: Any, mode: Any, axes: Any) -> tuple[Step, ...] | None:
@@ -510,10 +504,9 @@ def _extremum_plan(native: Callable[..., Array], common: Common, size: Any, foot
     target = _target(common.output, image)
     if target is None or not _is_served(image.dtype):
         return None
+    steps: tuple[Step, ...] | None
     if mask is None:
-        steps: tuple[Step, ...] | None = _separable(
-            image.ndim, size, common.origin, common.mode, axes, 2 if target.same else 1
-        )
+        steps = _separable_steps(image.ndim, size, common.origin, common.mode, axes, 2 if target.same else 1)
     else:
         steps = _footprint_step(image.ndim, mask, common.origin, common.mode, axes)
     return None if steps is None else _order_job(native, image, target, steps, mask, common.cval)
@@ -527,6 +520,7 @@ def _rank_plan(rank_of: Callable[[int], int], common: Common, size: Any, footpri
     if target is None or not _is_served(image.dtype):
         return None
     mask = None
+    steps: tuple[Step, ...] | None
     if footprint is not None:
         mask = np.asarray(footprint, dtype=bool)
         _check_extents(mask.shape, len(_axes(axes, image.ndim)), "footprint")
@@ -535,20 +529,20 @@ def _rank_plan(rank_of: Callable[[int], int], common: Common, size: Any, footpri
         raise RuntimeError("no footprint or filter size provided: one of them must be given")
     window = image.ndim, size, common.origin, common.mode, axes
     if mask is None:
-        count, steps = _box(*window)
+        count, steps = _box_steps(*window, 2)
     else:
         count, steps = int(np.count_nonzero(mask)), _footprint_step(image.ndim, mask, *window[2:])
     rank = _checked_rank(rank_of(count), count)
     if rank in (0, count - 1):
-        native = ik.minimum_filter if rank == 0 else ik.maximum_filter
+        extremum = ik.minimum_filter if rank == 0 else ik.maximum_filter
         if mask is None and not target.same:
-            _, steps = _box(*window, together=1)
-        return None if steps is None else _order_job(native, image, target, steps, mask, common.cval)
+            _, steps = _box_steps(*window, 1)
+        return None if steps is None else _order_job(extremum, image, target, steps, mask, common.cval)
     _one_mode(common.mode, "ranks between the lowest and the highest")
     if steps is None or len(steps) > 1:
         return None
-    ranked = functools.partial(_ranked, rank)
-    return _order_job(ranked, image, target, steps, mask, common.cval)
+    native = ik.median_filter if rank == count // 2 else functools.partial(_ranked, rank)
+    return _order_job(native, image, target, steps, mask, common.cval)
 
 
 def _ranked(rank: int, image: Array, size: Any, **arguments: Any) -> Array:
@@ -790,11 +784,12 @@ def _cut_off_means(pixels: Array, step: Step, fill: Any) -> Array:
     if largest >= 2**53:
         return _cut_off_long_means(pixels, step, fill)
     sums = _box_blur(pixels, step, fill, normalize=False, dtype=_holding(-largest, largest, dtype.kind))
+    means = np.empty(sums.shape, dtype)
+    if dtype.kind == "u":
+        return np.floor_divide(sums, sums.dtype.type(size), out=means, casting="unsafe")
     # A quotient is rounded up to a whole number only if the sum has more bits than the float.
-    single = largest < 2**24
-    return np.divide(
-        sums, size, out=np.empty(sums.shape, dtype), dtype=_FLOAT32 if single else _FLOAT64, casting="unsafe"
-    )
+    working = _FLOAT32 if largest < 2**24 else _FLOAT64
+    return np.divide(sums, size, out=means, dtype=working, casting="unsafe")
 
 
 def _cut_off_long_means(pixels: Array, step: Step, fill: Any) -> Array:
@@ -845,7 +840,7 @@ def uniform_filter(
     if target is None or not _is_served(image.dtype):
         return None
     together = 2 if target.dtype.kind == "f" else 1
-    return _mean_job(image, target, _separable(image.ndim, size, origin, mode, axes, together), cval)
+    return _mean_job(image, target, _separable_steps(image.ndim, size, origin, mode, axes, together), cval)
 
 
 @_stand_in
@@ -884,18 +879,25 @@ def _correlate_plan(common: Common, weights: Any, axes: Any, convolution: bool) 
     if "c" in (image.dtype.kind, values.dtype.kind):
         return None
     values = np.asarray(values, dtype=_FLOAT64)
-    extents = _footprint_extents(_axes(axes, image.ndim), image.ndim, values.shape, common.origin, "weights")
-    if convolution:
-        values = np.flip(values)
-        extents = [extent._replace(origin=_turned(extent.origin, extent.size)) for extent in extents]
-    lines = [_line(*extent, common.mode) for extent in extents]
-    _one_mode(common.mode, "weights")
+    step = _weights_step(image.ndim, values.shape, common.origin, common.mode, axes, convolution)
     target = _target(common.output, image)
-    active = [line for line in lines if line.size > 1]
-    if target is None or not _is_served(image.dtype) or len(active) > 2:
+    if target is None or not _is_served(image.dtype) or step is None:
         return None
-    step = _step(image.ndim, active)
+    if convolution:
+        values = values[(slice(None, None, -1),) * values.ndim]
     return _correlation_job(image, target, (step,), [Weights(values.reshape(step.extents), False)], common.cval)
+
+
+@_remembered
+def _weights_step(ndim: int, shape: Any, origin: Any, mode: Any, axes: Any, convolution: bool) -> Step | None:
+    """Return the step of weights, or None if they reach along more than two axes."""
+    extents = _footprint_extents(_axes(axes, ndim), ndim, shape, origin, "weights")
+    if convolution:
+        extents = [extent._replace(origin=_turned(extent.origin, extent.size)) for extent in extents]
+    lines = [_line(*extent, mode) for extent in extents]
+    _one_mode(mode, "weights")
+    active = [line for line in lines if line.size > 1]
+    return _step(ndim, active) if len(active) <= 2 else None
 
 
 def _line_correlate_plan(common: Common, weights: Array, axis: Any) -> Job | None:
@@ -962,6 +964,7 @@ def _native_correlate(pixels: Array, step: Step, kernel: "Kernel", fill: Any, ou
         mode=step.mode,
         cval=fill,
         origin=step.origin,
+        method="direct" if kernel.exact else "auto",
         dtype=kernel.result,
         out=out,
     )
@@ -978,16 +981,21 @@ def _whole_sums(pixels: Array, step: Step, kernel: "Kernel", fill: Any, out: Arr
 def _cut_off_sums(pixels: Array, step: Step, weights: Weights, kernel: "Kernel", fill: Any, dtype: Dtype) -> Array:
     """Return sums in float64, cut off after the point, as SciPy's order of additions gives them.
 
-    The sums of the package's kernels differ from SciPy's in the last bits. Only where a whole number lies so close that
-    this could matter they are taken again, one weight after the other.
+    Products that are exact, added up one after the other, give SciPy's bits; sums of others differ in the last ones.
+    Only where a whole number lies so close that this could matter those are taken again, one weight after the other.
     """
+    if kernel.factor != 1.0:
+        pixels, fill = pixels * kernel.factor, fill * kernel.factor
     largest = kernel.total * _largest(pixels, fill)
-    slack = kernel.slack * largest
+    counts = _INT32 if largest < 2**31 - 1 else _INT64
+    if kernel.exact:
+        sums = _native_correlate(pixels, step, kernel, fill, None)
+        return _cast(_cast(sums, counts), dtype)
+    slack = _SLACK * kernel.values.size * float(np.finfo(kernel.result).eps) * largest
     taps = _Taps(pixels, step, weights, fill)
     if not slack < 0.25:
         return _cast(taps.all_sums(), dtype)
     sums = _native_correlate(pixels, step, kernel, fill, None)
-    counts = _INT32 if largest < 2**31 - 1 else _INT64
     with np.errstate(invalid="ignore"):
         low, high = (bound(sums, slack, out=np.empty(sums.shape, counts), casting="unsafe") for bound in _BOUNDS)
     doubtful = low != high
@@ -995,10 +1003,11 @@ def _cut_off_sums(pixels: Array, step: Step, weights: Weights, kernel: "Kernel",
     if number > sums.size // 32:
         return _cast(taps.all_sums(), dtype)
     if number > 0:
-        low[doubtful] = taps.sums_at(doubtful).astype(counts)
+        low[doubtful] = _cast(taps.sums_at(doubtful), counts)
     return _cast(low, dtype)
 
 
+_SLACK = 4  # per weight: the bound of `imkernels.correlate`, and what is rounded besides
 _BOUNDS = np.subtract, np.add
 
 
@@ -1037,21 +1046,35 @@ class _Taps:
         return self._sums(pixels)
 
     def all_sums(self) -> Array:
-        """Return the sums of all windows."""
+        """Return the sums of all windows, block by block of rows that stay in the cache."""
+        sums = np.empty(self._pixels.shape)
+        axis = self._axes[0]
+        rows = max(1, 2**15 * sums.shape[axis] // sums.size)
+        for first in range(0, sums.shape[axis], rows):
+            block = (slice(None),) * axis + (slice(first, first + rows),)
+            sums[block] = self._block_sums(first, sums[block].shape)
+        return sums
+
+    def _block_sums(self, first: int, shape: tuple[int, ...]) -> Array:
+        needed = shape[self._axes[0]] + self._weights.values.shape[0] - 1
         padded = self._pixels
-        for axis, sources in zip(self._axes, self._sources, strict=True):
+        for axis, sources in self._lines(first, needed):
             padded = padded.take(sources, axis=axis)
         padded = padded.astype(_FLOAT64)
-        for axis, sources in zip(self._axes, self._sources, strict=True):
+        for axis, sources in self._lines(first, needed):
             np.moveaxis(padded, axis, 0)[sources < 0] = self._fill
 
         def pixels(*tap: int) -> Array:
             window = [slice(None)] * padded.ndim
             for axis, shift in zip(self._axes, tap, strict=True):
-                window[axis] = slice(shift, shift + self._pixels.shape[axis])
+                window[axis] = slice(shift, shift + shape[axis])
             return padded[tuple(window)]
 
         return self._sums(pixels)
+
+    def _lines(self, first: int, needed: int) -> list[tuple[int, Array]]:
+        rows, columns = self._sources
+        return [(self._axes[0], rows[first : first + needed]), (self._axes[1], columns)]
 
     def _sums(self, pixels: Callable[[int, int], Array]) -> Array:
         with np.errstate(all="ignore"):
@@ -1107,8 +1130,9 @@ class Kernel(NamedTuple):
     values: Array  # (K, L)
     result: Dtype  # the dtype to ask for
     total: float  # of the magnitudes of weights
-    slack: float  # how far sums may be from SciPy's, per unit of `total` and the largest pixel
-    gaps: bool  # whether SciPy leaves pixels out of its sums
+    exact: bool = False  # whether sums of floats must be taken directly, and have then SciPy's bits
+    factor: float = 1.0  # to multiply pixels by
+    gaps: bool = False  # whether SciPy leaves pixels out of its sums
 
 
 def _kernel(weights: Weights, image: Dtype, dtype: Dtype) -> Kernel:
@@ -1129,22 +1153,45 @@ _EPSILON = float(np.finfo(_FLOAT64).eps)  # weights of `correlate` that are no l
 def _new_kernel(weights: Weights, image: Dtype, dtype: Dtype) -> Kernel:
     values = weights.values
     magnitudes = np.abs(values)
-    largest = float(magnitudes.max())
-    total = float(magnitudes.sum())
-    gaps = image.kind == "f" and float(magnitudes.min()) <= _EPSILON
-    single = image.char in _SINGLE_INPUTS and largest < 2**120 and not ((magnitudes < 2.0**-120) & (values != 0)).any()
+    total, largest = float(magnitudes.sum()), float(magnitudes.max())
     if dtype.kind == "f":
-        working = _FLOAT32 if single and dtype == _FLOAT32 else _FLOAT64
-        return Kernel(values.astype(working), dtype, total, 0.0, gaps)
-    if image.kind != "f" and largest < 2**31 and bool((values == np.rint(values)).all()):
+        single = dtype == _FLOAT32 and image.char in _SINGLE_INPUTS and _single(magnitudes)
+        gaps = image.kind == "f" and float(magnitudes.min()) <= _EPSILON
+        return Kernel(values.astype(_FLOAT32 if single else _FLOAT64), dtype, total, gaps=gaps)
+    if image.kind == "f":
+        return Kernel(values, _FLOAT64, total)
+    if largest < 2**31 and bool((values == np.rint(values)).all()):
         return _whole_kernel(values, image, dtype)
+    return _fraction_kernel(weights, image)
+
+
+def _single(magnitudes: Array) -> bool:
+    """Return whether float32 has such weights."""
+    return bool(((magnitudes == 0) | ((magnitudes > 2.0**-120) & (magnitudes < 2.0**120))).all())
+
+
+def _fraction_kernel(weights: Weights, image: Dtype) -> Kernel:
+    """Return a kernel for sums of integers with weights that are not whole."""
+    values = weights.values
     if not weights.line:
-        values = np.where(magnitudes <= _EPSILON, 0.0, values)
-    for working in (_FLOAT32, _FLOAT64):
-        slack = (values.size + 4) * float(np.finfo(working).eps)
-        if single and image.kind != "f" and slack * total * 2 ** (8 * image.itemsize) < 2**-7:
-            break
-    return Kernel(values.astype(working), working, total, slack, gaps)
+        values = np.where(np.abs(values) <= _EPSILON, 0.0, values)
+    used = np.abs(values[values != 0])
+    total = float(used.sum())
+    largest = 2.0 ** (8 * image.itemsize)  # pixel
+    mantissas, exponents = np.frexp(used)
+    digits = (mantissas * 2.0**53).astype(np.int64)
+    lowest = digits & -digits  # digit that is not 0
+    unit = np.ldexp(lowest.astype(_FLOAT64), exponents - 53).min(initial=math.inf)
+    for working, bits in ((_FLOAT32, 24), (_FLOAT64, 53)):
+        if total * largest <= unit * 2.0**bits:  # all sums are exact
+            return Kernel(values.astype(working), working, total, exact=True)
+    if not weights.line and ((digits // lowest) * largest <= 2.0**53).all():  # all products are
+        return Kernel(values, _FLOAT64, total, exact=True)
+    if not weights.line and (used == used[0]).all():  # all are, of the multiplied pixels
+        return Kernel(np.sign(values), _FLOAT64, float(used.size), exact=True, factor=float(used[0]))
+    single = _single(used) and _SLACK * values.size * 2.0**-23 * total * largest < 2**-7
+    working = _FLOAT32 if single else _FLOAT64
+    return Kernel(values.astype(working), working, total)
 
 
 def _whole_kernel(values: Array, image: Dtype, dtype: Dtype) -> Kernel:
@@ -1155,7 +1202,7 @@ def _whole_kernel(values: Array, image: Dtype, dtype: Dtype) -> Kernel:
     narrow = "int8" if image.itemsize == 1 and np.abs(values).max() < 128 else "int32"
     fits = dtype.kind in "iu" and np.iinfo(dtype).min <= low and high <= min(np.iinfo(dtype).max, 2**31 - 1)
     result = dtype if fits else _holding(int(low), int(high), "i")
-    return Kernel(values.astype(narrow), result, ups - downs, 0.0, False)
+    return Kernel(values.astype(narrow), result, ups - downs)
 
 
 @_stand_in
