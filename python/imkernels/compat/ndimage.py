@@ -366,8 +366,9 @@ def _footprint_extents(
     return [Extent(*extent) for extent in zip(sorted(places), shape, origins, strict=True)]
 
 
-def _line_step(ndim: int, axis: Any, size: Any, origin: Any, mode: Any) -> Step:
-    """Return the step of a filter along one axis."""
+@_remembered
+def _line_step(ndim: int, size: Any, origin: Any, mode: Any, axes: None, axis: int) -> Step:
+    """Return the step of a filter along one axis; `axes` are those of the functions of many, None."""
     place = normalize_axis_index(axis, ndim)
     if size < 1:
         raise RuntimeError(f"incorrect filter size: size must be at least 1, got {size!r}")
@@ -456,9 +457,10 @@ def _extent(number: Any) -> int:
     return extent
 
 
-def _footprint_step(ndim: int, mask: Array, origin: Any, mode: Any, axes: Any) -> tuple[Step, ...] | None:
+@_remembered
+def _footprint_step(ndim: int, shape: Any, origin: Any, mode: Any, axes: Any) -> tuple[Step, ...] | None:
     """Return the step of a footprint that is not a box, or None if it reaches along more than two axes."""
-    lines = [_line(*extent, mode) for extent in _footprint_extents(_axes(axes, ndim), ndim, mask.shape, origin)]
+    lines = [_line(*extent, mode) for extent in _footprint_extents(_axes(axes, ndim), ndim, shape, origin)]
     _one_mode(mode, "footprints that are no boxes")
     active = [line for line in lines if line.size > 1]
     return (_step(ndim, active),) if len(active) <= 2 else None
@@ -495,9 +497,10 @@ def _extremum_plan(native: Callable[..., Array], common: Common, size: Any, foot
     mask = None
     if footprint is not None:
         mask = np.asarray(footprint, dtype=bool)
-        if not mask.any():
+        count = np.count_nonzero(mask)
+        if count == 0:
             raise ValueError("footprint must have a true element: All-zero footprint is not supported.")
-        size, mask = (mask.shape, None) if mask.all() else (None, mask)
+        size, mask = (mask.shape, None) if count == mask.size else (mask.shape, mask)
     elif size is None:
         raise RuntimeError("no footprint provided: size or footprint must be given")
     image = _real_image(common.input)
@@ -508,7 +511,7 @@ def _extremum_plan(native: Callable[..., Array], common: Common, size: Any, foot
     if mask is None:
         steps = _separable_steps(image.ndim, size, common.origin, common.mode, axes, 2 if target.same else 1)
     else:
-        steps = _footprint_step(image.ndim, mask, common.origin, common.mode, axes)
+        steps = _footprint_step(image.ndim, size, common.origin, common.mode, axes)
     return None if steps is None else _order_job(native, image, target, steps, mask, common.cval)
 
 
@@ -524,14 +527,15 @@ def _rank_plan(rank_of: Callable[[int], int], common: Common, size: Any, footpri
     if footprint is not None:
         mask = np.asarray(footprint, dtype=bool)
         _check_extents(mask.shape, len(_axes(axes, image.ndim)), "footprint")
-        size, mask = (mask.shape, None) if mask.all() else (None, mask)
+        count, size = int(np.count_nonzero(mask)), mask.shape
+        mask = None if count == mask.size else mask
     elif size is None:
         raise RuntimeError("no footprint or filter size provided: one of them must be given")
     window = image.ndim, size, common.origin, common.mode, axes
     if mask is None:
         count, steps = _box_steps(*window, 2)
     else:
-        count, steps = int(np.count_nonzero(mask)), _footprint_step(image.ndim, mask, *window[2:])
+        steps = _footprint_step(*window)
     rank = _checked_rank(rank_of(count), count)
     if rank in (0, count - 1):
         extremum = ik.minimum_filter if rank == 0 else ik.maximum_filter
@@ -746,7 +750,7 @@ def maximum_filter1d(
 
 def _line_extremum_plan(native: Callable[..., Array], common: Common, size: Any, axis: Any) -> Job | None:
     image = _real_image(common.input)
-    step = _line_step(image.ndim, axis, size, common.origin, common.mode)
+    step = _line_step(image.ndim, size, common.origin, common.mode, None, operator.index(axis))
     target = _target(common.output, image)
     if target is None or not _is_served(image.dtype):
         return None
@@ -786,7 +790,8 @@ def _cut_off_means(pixels: Array, step: Step, fill: Any) -> Array:
     sums = _box_blur(pixels, step, fill, normalize=False, dtype=_holding(-largest, largest, dtype.kind))
     means = np.empty(sums.shape, dtype)
     if dtype.kind == "u":
-        return np.floor_divide(sums, sums.dtype.type(size), out=means, casting="unsafe")
+        np.floor_divide(sums, sums.dtype.type(size), out=means, casting="unsafe")
+        return means
     # A quotient is rounded up to a whole number only if the sum has more bits than the float.
     working = _FLOAT32 if largest < 2**24 else _FLOAT64
     return np.divide(sums, size, out=means, dtype=working, casting="unsafe")
@@ -857,7 +862,7 @@ def uniform_filter1d(
     array([2, 2, 4, 4, 4])
     """
     image = _array(input)
-    step = _line_step(image.ndim, axis, size, origin, mode)
+    step = _line_step(image.ndim, size, origin, mode, None, operator.index(axis))
     target = _target(output, image)
     if target is None or not _is_served(image.dtype):
         return None
@@ -908,7 +913,7 @@ def _line_correlate_plan(common: Common, weights: Array, axis: Any) -> Job | Non
     values = np.asarray(weights, dtype=_FLOAT64)
     if values.ndim != 1 or values.size < 1:
         raise RuntimeError(f"no filter weights given: weights must have one axis, not empty, got shape {values.shape}")
-    step = _line_step(image.ndim, axis, values.size, common.origin, common.mode)
+    step = _line_step(image.ndim, values.size, common.origin, common.mode, None, operator.index(axis))
     if target is None or not _is_served(image.dtype):
         return None
     return _correlation_job(image, target, (step,), [Weights(values.reshape(step.extents), True)], common.cval)
@@ -984,14 +989,13 @@ def _cut_off_sums(pixels: Array, step: Step, weights: Weights, kernel: "Kernel",
     Products that are exact, added up one after the other, give SciPy's bits; sums of others differ in the last ones.
     Only where a whole number lies so close that this could matter those are taken again, one weight after the other.
     """
-    if kernel.factor != 1.0:
-        pixels, fill = pixels * kernel.factor, fill * kernel.factor
     largest = kernel.total * _largest(pixels, fill)
     counts = _INT32 if largest < 2**31 - 1 else _INT64
     if kernel.exact:
-        sums = _native_correlate(pixels, step, kernel, fill, None)
-        return _cast(_cast(sums, counts), dtype)
-    slack = _SLACK * kernel.values.size * float(np.finfo(kernel.result).eps) * largest
+        if kernel.factor != 1.0:
+            pixels, fill = pixels * kernel.factor, fill * kernel.factor
+        return _cast(_native_correlate(pixels, step, kernel, fill, None).astype(counts), dtype)
+    slack = _SLACK * kernel.values.size * float(np.finfo(kernel.values.dtype).eps) * largest
     taps = _Taps(pixels, step, weights, fill)
     if not slack < 0.25:
         return _cast(taps.all_sums(), dtype)
@@ -1033,7 +1037,7 @@ class _Taps:
 
     def sums_at(self, mask: Array) -> Array:
         """Return the sums where the mask is true."""
-        places = np.nonzero(mask)
+        places = np.unravel_index(np.flatnonzero(mask), mask.shape)  # faster than `nonzero` of an array of more axes
 
         def pixels(*tap: int) -> Array:
             taken = list(places)
@@ -1128,7 +1132,7 @@ class Kernel(NamedTuple):
     """Weights as the package's kernels take them."""
 
     values: Array  # (K, L)
-    result: Dtype  # the dtype to ask for
+    result: Dtype | None  # the dtype to ask for, if it is not that of `imkernels.correlate`
     total: float  # of the magnitudes of weights
     exact: bool = False  # whether sums of floats must be taken directly, and have then SciPy's bits
     factor: float = 1.0  # to multiply pixels by
@@ -1157,9 +1161,10 @@ def _new_kernel(weights: Weights, image: Dtype, dtype: Dtype) -> Kernel:
     if dtype.kind == "f":
         single = dtype == _FLOAT32 and image.char in _SINGLE_INPUTS and _single(magnitudes)
         gaps = image.kind == "f" and float(magnitudes.min()) <= _EPSILON
-        return Kernel(values.astype(_FLOAT32 if single else _FLOAT64), dtype, total, gaps=gaps)
+        working = _FLOAT32 if single else _FLOAT64
+        return Kernel(values.astype(working), None if dtype == working else dtype, total, gaps=gaps)
     if image.kind == "f":
-        return Kernel(values, _FLOAT64, total)
+        return Kernel(values, None, total)
     if largest < 2**31 and bool((values == np.rint(values)).all()):
         return _whole_kernel(values, image, dtype)
     return _fraction_kernel(weights, image)
@@ -1184,14 +1189,14 @@ def _fraction_kernel(weights: Weights, image: Dtype) -> Kernel:
     unit = np.ldexp(lowest.astype(_FLOAT64), exponents - 53).min(initial=math.inf)
     for working, bits in ((_FLOAT32, 24), (_FLOAT64, 53)):
         if total * largest <= unit * 2.0**bits:  # all sums are exact
-            return Kernel(values.astype(working), working, total, exact=True)
+            return Kernel(values.astype(working), None, total, exact=True)
     if not weights.line and ((digits // lowest) * largest <= 2.0**53).all():  # all products are
-        return Kernel(values, _FLOAT64, total, exact=True)
+        return Kernel(values, None, total, exact=True)
     if not weights.line and (used == used[0]).all():  # all are, of the multiplied pixels
-        return Kernel(np.sign(values), _FLOAT64, float(used.size), exact=True, factor=float(used[0]))
+        return Kernel(np.sign(values), None, total, exact=True, factor=float(used[0]))
     single = _single(used) and _SLACK * values.size * 2.0**-23 * total * largest < 2**-7
     working = _FLOAT32 if single else _FLOAT64
-    return Kernel(values.astype(working), working, total)
+    return Kernel(values.astype(working), None, total)
 
 
 def _whole_kernel(values: Array, image: Dtype, dtype: Dtype) -> Kernel:
