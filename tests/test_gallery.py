@@ -3,6 +3,7 @@
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
@@ -20,3 +21,10 @@ def test_a_small_network_learns_what_it_learns_in_pytorch(torch, tmp_path, capsy
     assert filters.shape == (88, 8 * 88)
     assert filters.min() == 0
     assert filters.max() == 255
+
+
+def test_a_scipy_script_counts_the_same_grains_by_either_import(scipy_ndimage):
+    main = runpy.run_path(str(GALLERY / "scipy_script.py"))["main"]
+    by_kernels, by_scipy = main([]), main(["--scipy"])
+    assert by_kernels["count"] == by_scipy["count"] == 144
+    np.testing.assert_array_equal(by_kernels["picture"], by_scipy["picture"])

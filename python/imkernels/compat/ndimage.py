@@ -804,7 +804,9 @@ def _cut_off_long_means(pixels: Array, step: Step, fill: Any) -> Array:
     sums = _box_blur(pixels, step, fill, normalize=False)
     one = means.dtype.type(1)
     rest = (sums - means.astype(sums.dtype) * sums.dtype.type(size)).view(np.int64)
-    return means - one * ((means > 0) & (rest < 0)) + one * ((means < 0) & (rest > 0))
+    means -= one * ((means > 0) & (rest < 0))
+    means += one * ((means < 0) & (rest > 0))
+    return means
 
 
 @functools.cache
@@ -989,6 +991,7 @@ def _cut_off_sums(pixels: Array, step: Step, weights: Weights, kernel: "Kernel",
     Products that are exact, added up one after the other, give SciPy's bits; sums of others differ in the last ones.
     Only where a whole number lies so close that this could matter those are taken again, one weight after the other.
     """
+    pixels = pixels.astype(_FLOAT64, copy=False) if pixels.dtype.kind == "f" else pixels  # whatever the value outside
     largest = kernel.total * _largest(pixels, fill)
     counts = _INT32 if largest < 2**31 - 1 else _INT64
     if kernel.exact:
@@ -1331,10 +1334,11 @@ def _gaussian_weights(sigma: Any, order: int, reach: int) -> Array:
     if order < 0:
         raise ValueError(f"order must be non-negative, got {order}")
     positions = np.arange(-reach, reach + 1)
-    weights = np.exp(-0.5 / (sigma * sigma) * positions**2)
+    weights: Array = np.exp(-0.5 / (sigma * sigma) * positions**2)
     weights /= weights.sum()
     # Derivatives of exp(-x**2 / 2) are Hermite's polynomials times it, odd ones with the sign turned; so is the kernel.
-    return weights * np.polynomial.hermite_e.hermeval(positions / sigma, [0] * order + [1]) / sigma**order
+    weights *= np.polynomial.hermite_e.hermeval(positions / sigma, [0] * order + [1]) / sigma**order
+    return weights
 
 
 def _gaussian_plan(image: Array, target: Target | None, gaussians: Sequence[Gaussian], cval: Any) -> Job | None:
