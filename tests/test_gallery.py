@@ -70,3 +70,10 @@ def test_a_mosaic_larger_than_memory_is_cleaned_within_it(tmp_path):
     assert not (clean > 30_000).any()
     np.testing.assert_array_equal(clean, ik.median_filter(mosaic, 5))
     np.testing.assert_array_equal(half, ik.max_pool(clean, 2))
+
+
+def test_a_scipy_script_counts_the_same_grains_by_either_import(scipy_ndimage):
+    main = runpy.run_path(str(GALLERY / "scipy_script.py"))["main"]
+    by_kernels, by_scipy = main([]), main(["--scipy"])
+    assert by_kernels["count"] == by_scipy["count"] == 144
+    np.testing.assert_array_equal(by_kernels["picture"], by_scipy["picture"])
