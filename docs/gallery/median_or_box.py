@@ -62,8 +62,8 @@ for row, (noise, image) in zip(grid, noisy.items(), strict=True):
 # Over the noise level
 # --------------------
 # For salt and pepper the median is ahead of the box of its size at every level. Once a window has more grains of one
-# colour than it has other pixels, the median is lost as well, and the larger window holds out longer: from about p = 0.2
-# on, 5x5 is better than 3x3. For Gaussian noise the small median wins while the noise is weak, because it keeps the
+# colour than it has other pixels, the median is lost as well, and the larger window holds out longer: from about p =
+# 0.2 on, 5x5 is better than 3x3. For Gaussian noise the small median wins while the noise is weak, because it keeps the
 # edges, and the box as soon as there is more noise to average than there are edges to blur. (Below p = 0.03 the noise
 # does less harm than any of the filters.)
 
@@ -109,9 +109,9 @@ assert not larger_is_better[levels < 0.15].any()
 assert larger_is_better[levels > 0.25].all()
 
 # %%
-# Two of these errors can be calculated. A pixel of value x that becomes black or white has an error of x\ :sup:`2` or
-# (255 - x)\ :sup:`2`, so that the mean squared error of the unfiltered image is p/2 times the mean of the sum of both.
-# And a box over K x K pixels leaves of Gaussian noise one K\ :sup:`2`-th of the variance, besides the blur that it does
+# Two of these errors can be calculated. A pixel of value x that becomes black or white has an error of x² or
+# (255 - x)², so that the mean squared error of the unfiltered image is p/2 times the mean of the sum of both.
+# And a box over K x K pixels leaves of Gaussian noise one K²-th of the variance, besides the blur that it does
 # to any image. What is measured may be off by chance: four standard deviations are allowed, which is one false alarm
 # in 16,000.
 
@@ -157,14 +157,13 @@ pictures = {
 figure, grid = plt.subplot_mosaic(
     [[*pictures, "profile"]], figsize=(13, 3.6), width_ratios=[1, 1, 1, 1.7], layout="constrained"
 )
+places = np.arange(columns.start, columns.stop)
 for (title, picture), colour in zip(pictures.items(), ("black", "tab:red", "tab:blue"), strict=True):
     grid[title].imshow(picture[around], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     grid[title].axhline(15, color="orange", linewidth=1)
     grid[title].set_title(title)
     grid[title].set_axis_off()
-    grid["profile"].step(
-        np.arange(columns.start, columns.stop), picture[row, columns], color=colour, where="mid", label=title
-    )
+    grid["profile"].step(places, picture[row, columns], color=colour, where="mid", label=title)
 grid["profile"].set(title="Along the orange line", xlabel="column", ylabel="grey level")
 grid["profile"].legend()
 

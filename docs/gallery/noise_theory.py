@@ -49,8 +49,8 @@ for p in np.linspace(0, 1, 21):
 
 # %%
 # The median makes things better where q(p) < p. Both are polynomials, so the places where they meet are the roots of
-# one polynomial, and in [0, 1] there are three: 0, 1/2 and 1. Below one half the median removes dots; above, where there
-# are more dots than background, it takes the dots for the picture.
+# one polynomial, and in [0, 1] there are three: 0, 1/2 and 1. Below one half the median removes dots; above, where
+# there are more dots than background, it takes the dots for the picture.
 
 p = np.polynomial.Polynomial([0, 1])
 roots = (left_by_median(p) - p).roots()

@@ -1,0 +1,146 @@
+"""
+One step of learning
+====================
+
+The smallest convolutional network: one channel, one filter w, and of everything that the filter answers only the
+maximum is kept (global max pooling). It begins with a filter that does nothing, a single 1 in the middle, sees one
+picture x with a label y, and makes one gradient step. What has it learned? A picture: the filter is now its old self
+and a copy of the place that gave the answer.
+"""
+
+import imkernels as ik
+import matplotlib.pyplot as plt
+import numpy as np
+import skimage
+
+# %%
+# The calculation
+# ---------------
+# The network convolves and takes the maximum, and the loss is half of the squared error:
+#
+# .. math::
+#    g(x) = \max_{m,n} \sum_{k,l} w_{k,l} \, x_{m-k,\,n-l}, \qquad L = \tfrac12 (y - g(x))^2 .
+#
+# With w = delta (1 at the origin and 0 elsewhere) the convolution gives back x, so that g(x) is the brightest pixel, at
+# m*, n*. The gradient comes back through that place alone, where the weight w[m, n] has met the pixel x[m* - m, n* -
+# n]:
+#
+# .. math:: \frac{\partial L}{\partial w_{m,n}} = -(y - g(x)) \, x_{m^*-m,\,n^*-n} .
+#
+# One step of size 1 against the gradient leads to
+#
+# .. math:: w_{m,n} = \delta_{m,n} + (y - g(x)) \, x_{m^*-m,\,n^*-n} .
+#
+# The layers of networks are correlations, so ``conv2d`` gets the filter turned round, and its gradient is turned back.
+
+RADIUS = 20
+SIDE = 2 * RADIUS + 1
+delta = np.zeros((SIDE, SIDE))
+delta[RADIUS, RADIUS] = 1
+
+
+def answer(x, w):
+    """Return what the network answers (the largest result of the convolution), where it is, and all results."""
+    convolved = ik.conv2d(x[None], w[None, None, ::-1, ::-1], padding="same")[0]
+    maximum, argmax = ik.adaptive_max_pool_with_argmax(convolved, 1)
+    return maximum[0, 0], argmax, convolved
+
+
+def gradient(x, w, y):
+    """Return the derivative of the loss for the filter."""
+    g, argmax, convolved = answer(x, w)
+    through_maximum = ik.max_pool_backward(np.array([[g - y]]), argmax, convolved.shape)
+    turned = ik.conv2d_backward_weight(through_maximum[None], x[None], (1, 1, SIDE, SIDE), padding="same")
+    return turned[0, 0, ::-1, ::-1]
+
+
+# %%
+# One step on photographs
+# -----------------------
+# Grey levels are divided by 256 and labels are 0 or 1, so that all numbers of the formula are fractions of a power of
+# two, and nothing is rounded: formula and network have to agree in the last bit. With the label 1 the step is a small
+# one (the answer was nearly 1 already) and *adds* the picture; with the label 0 it takes it away.
+
+photographs = {
+    "camera": skimage.data.camera(),
+    "hubble_deep_field": skimage.data.hubble_deep_field()[:512, :512, 2],
+    "coffee": skimage.data.coffee()[..., 1],
+}
+
+
+def around(x, row, column):
+    """Return the pixels x[row - m, column - n]: the surroundings of a place, turned round, with zeros outside."""
+    padded = np.pad(x, RADIUS)
+    return padded[row : row + SIDE, column : column + SIDE][::-1, ::-1]
+
+
+learned = {}
+for name, photograph in photographs.items():
+    x = photograph / 256
+    g, argmax, _ = answer(x, delta)
+    row, column = divmod(int(argmax[0, 0]), x.shape[1])
+    assert g == x.max() == x[row, column]
+    for y in (0, 1):
+        w = delta - gradient(x, delta, y)
+        assert (w == delta + (y - g) * around(x, row, column)).all()
+        learned[name, y] = w
+    learned[name] = x, g, (row, column)
+
+# %%
+# Turned round once more, as it lies on the image, the filter is the surroundings of the brightest place, dark or
+# bright, with the old 1 in the middle.
+
+figure, grid = plt.subplots(3, 4, figsize=(11, 8.4), layout="constrained", width_ratios=[1.3, 1, 1, 1])
+for row, name in zip(grid, photographs, strict=True):
+    x, g, place = learned[name]
+    row[0].imshow(x, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    corner = place[1] - RADIUS - 0.5, place[0] - RADIUS - 0.5
+    row[0].add_patch(plt.Rectangle(corner, SIDE, SIDE, fill=False, edgecolor="orange", linewidth=2))
+    row[0].set_title(f"skimage.data.{name}: g = {g:.3f}", fontsize=10)
+    titles = ("the surroundings", "step with y = 0", "step with y = 1")
+    pictures = (around(x, *place), learned[name, 0] - delta, learned[name, 1] - delta)
+    for axes, title, picture in zip(row[1:], titles, pictures, strict=True):
+        limit = np.abs(picture).max()
+        low, cmap = (0, "gray") if axes is row[1] else (-limit, "RdBu_r")
+        shown = axes.imshow(picture[::-1, ::-1], cmap=cmap, vmin=low, vmax=limit, interpolation="nearest")
+        axes.set_title(title, fontsize=10)
+        figure.colorbar(shown, ax=axes, shrink=0.8)
+    for axes in row:
+        axes.set(xticks=[], yticks=[])
+
+# %%
+# How long a step?
+# ----------------
+# At the place that gave the answer, a step of size s changes the result by s (y - g) times the sum of the squares of
+# the surroundings, and so the error is multiplied by 1 - s |x*|². The loss is at its lowest for s = 1 / |x*|\
+# :sup:`2`, where the answer at that place is exactly y; the step of size 1 was far too long. (The maximum may move to
+# another place on the way. Then the next step learns from there.)
+
+x, g, place = learned["hubble_deep_field"]
+energy = (around(x, *place) ** 2).sum()
+steps = np.linspace(0, 3, 61) / energy
+index = place[0] * x.shape[1] + place[1]
+at_place, at_maximum = [], []
+for step in steps:
+    w = delta - step * gradient(x, delta, 0)
+    maximum, _, convolved = answer(x, w)
+    at_place.append(convolved.flat[index])
+    at_maximum.append(maximum)
+# A sum of 1681 products is rounded at most 1681 times.
+assert np.allclose(
+    at_place, g * (1 - steps * energy), rtol=0, atol=SIDE**2 * np.finfo(float).eps * energy * steps.max()
+)
+
+figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+axes.plot(
+    steps * energy, 0.5 * np.array(at_place) ** 2, color="tab:blue", label="loss at the place that gave the answer"
+)
+axes.plot(
+    steps * energy, 0.5 * np.array(at_maximum) ** 2, color="tab:red", label="loss of the network (the new maximum)"
+)
+axes.axvline(1, color="gray", linestyle=":")
+axes.set(xlabel="size of the step, in units of 1 / |x*|²", ylabel="loss", ylim=(0, 1), xlim=(0, 3))
+axes.set_title("Hubble deep field, y = 0")
+axes.legend()
+
+plt.show()
