@@ -14,16 +14,17 @@ from scipy import signal
 
 x = np.array(
     [
-        [1, 2, 0, 1, 3, 0],
-        [0, 1, 3, 1, 0, 2],
-        [2, 0, 1, 4, 1, 0],
-        [1, 3, 0, 1, 2, 1],
-        [0, 1, 2, 0, 1, 3],
-        [2, 0, 1, 1, 0, 1],
-    ]
-).astype(float)
+        [0, 4, 3, 4, 4, 0],
+        [2, 2, 2, 2, 0, 1],
+        [3, 3, 1, 3, 0, 4],
+        [1, 1, 4, 4, 4, 0],
+        [3, 2, 3, 0, 4, 2],
+        [1, 1, 0, 2, 4, 1],
+    ],
+    float,
+)
 w = np.array([[-1, 0, 1], [-2, 1, 2], [-1, 0, 1]], float)
-target = np.array([[3, 1], [0, 2]], float)
+target = np.array([[2, 1], [5, 8]], float)
 
 
 def table(title, values):
@@ -67,7 +68,8 @@ print("L =", loss(x, w))
 # Backward through the pooling
 # ----------------------------
 # The derivative of L for p is p - t. A maximum does not notice small changes of the other values, so all of it goes to
-# the pixel that *was* the maximum, and the others get nothing. The ReLU lets through what was positive.
+# the pixel that *was* the maximum, and the others get nothing. The ReLU lets through what was positive. In the window
+# on the upper right nothing was: four zeros, of which the first counts as the maximum, and there the way ends.
 
 grad_p = p - target
 grad_r = np.zeros_like(r)
@@ -75,10 +77,11 @@ for a in range(2):
     for b in range(2):
         window = [(i, j) for i in (2 * a, 2 * a + 1) for j in (2 * b, 2 * b + 1)]
         grad_r[max(window, key=lambda place: r[place])] += grad_p[a, b]
-grad_h = grad_r * (h > 0)
+grad_h = np.where(h > 0, grad_r, 0)
 
 table("dL/dp:", grad_p)
 table("dL/dr, each at the pixel that was the maximum:", grad_r)
+table("dL/dh, where it was positive:", grad_h)
 assert (ik.max_pool_backward(grad_p, argmax, r.shape) == grad_r).all()
 
 # %%
@@ -168,10 +171,10 @@ panels = (
     (("dL/dx", grad_x, ()), ("dL/dw", grad_w, ()), ("dL/dh", grad_h, maxima)),
 )
 ends = (
-    (("r = max(h, 0)", r, maxima), ("p = maxima of 2x2", p, ())),
+    (("r = max(h, 0)", r, maxima), ("p = maxima", p, ())),
     (("dL/dr", grad_r, maxima), ("dL/dp = p - t", grad_p, ())),
 )
-figure, grid = plt.subplots(2, 5, figsize=(14, 6), width_ratios=[6, 3.6, 4, 4, 2.6], layout="constrained")
+figure, grid = plt.subplots(2, 5, figsize=(11.5, 6.6), width_ratios=[6, 3, 4, 4, 2], layout="constrained")
 for row, before, after in zip(grid, panels, ends, strict=True):
     for axes, panel in zip(row, before + after, strict=True):
         draw(axes, panel[1], panel[0], panel[2])

@@ -51,7 +51,7 @@ detectors = {
     "three columns, height 3": three_columns(3),
     "three columns, height 15": three_columns(15),
 }
-figure, grid = plt.subplots(1, 4, figsize=(13, 4.3), layout="constrained")
+figure, grid = plt.subplots(1, 4, figsize=(13, 3.7), layout="constrained")
 grid[0].imshow(camera[part], cmap="gray", interpolation="nearest")
 grid[0].set_title("photograph")
 for axes, (title, kernel) in zip(grid[1:], detectors.items(), strict=True):
@@ -60,7 +60,7 @@ for axes, (title, kernel) in zip(grid[1:], detectors.items(), strict=True):
     axes.set_title(title)
 for axes in grid:
     axes.set_axis_off()
-bar = figure.colorbar(picture, ax=grid, shrink=0.75, pad=0.01)
+bar = figure.colorbar(picture, ax=grid, shrink=0.9, pad=0.01)
 bar.set_label("right minus left, mean over the rows,\nin grey levels")
 
 # %%
@@ -130,6 +130,9 @@ assert (twice == at_once).all()
 # shifts by multiples of the stride are left.
 
 
+small = ik.avg_pool(camera, 2)
+
+
 def detect(image, **where):
     """Find vertical edges of an image without borders."""
     return ik.correlate(image, three_columns(3), mode="wrap", **where)
@@ -148,19 +151,19 @@ def enlarged(image):
 changes = {"shifted": shifted, "turned by 90 degrees": np.rot90, "enlarged": enlarged}
 differences = {}
 for name, change in changes.items():
-    before, after = detect(change(camera)), change(detect(camera))
+    before, after = detect(change(small)), change(detect(small))
     differences[name] = np.abs(before - after).sum() / np.abs(after).sum()
 assert differences["shifted"] == 0
 assert differences["turned by 90 degrees"] > 0.5
 assert differences["enlarged"] > 0.5
-with_turned_kernel = ik.correlate(np.rot90(camera), np.rot90(three_columns(3)), mode="wrap")
-assert (with_turned_kernel == np.rot90(detect(camera))).all()
-assert (detect(np.roll(camera, 8, axis=1), stride=4) == np.roll(detect(camera, stride=4), 2, axis=1)).all()
-assert (detect(np.roll(camera, 1, axis=1), stride=4) != np.roll(detect(camera, stride=4), 0, axis=1)).any()
+with_turned_kernel = ik.correlate(np.rot90(small), np.rot90(three_columns(3)), mode="wrap")
+assert (with_turned_kernel == np.rot90(detect(small))).all()
+assert (detect(np.roll(small, 8, axis=1), stride=4) == np.roll(detect(small, stride=4), 2, axis=1)).all()
+assert (detect(np.roll(small, 1, axis=1), stride=4) != np.roll(detect(small, stride=4), 0, axis=1)).any()
 
 figure, grid = plt.subplots(3, 4, figsize=(11, 8.9), layout="constrained")
 for row, (name, change) in zip(grid, changes.items(), strict=True):
-    image, before, after = change(camera), detect(change(camera)), change(detect(camera))
+    image, before, after = change(small), detect(change(small)), change(detect(small))
     shown = {"the image": image, "changed, then filtered": before, "filtered, then changed": after}
     for axes, (title, picture) in zip(row, (shown | {"difference": before - after}).items(), strict=True):
         style = {"cmap": "gray"} if title == "the image" else {"cmap": "RdBu_r", "vmin": -250, "vmax": 250}

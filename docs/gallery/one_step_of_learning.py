@@ -62,9 +62,9 @@ def gradient(x, w, y):
 # one (the answer was nearly 1 already) and *adds* the picture; with the label 0 it takes it away.
 
 photographs = {
-    "camera": skimage.data.camera(),
-    "hubble_deep_field": skimage.data.hubble_deep_field()[:512, :512, 2],
-    "coffee": skimage.data.coffee()[..., 1],
+    "Camera man": skimage.data.camera(),
+    "Hubble deep field": skimage.data.hubble_deep_field()[180:692, 120:632, 2],
+    "Coffee": skimage.data.coffee()[:, 100:500, 1],
 }
 
 
@@ -90,33 +90,33 @@ for name, photograph in photographs.items():
 # Turned round once more, as it lies on the image, the filter is the surroundings of the brightest place, dark or
 # bright, with the old 1 in the middle.
 
-figure, grid = plt.subplots(3, 4, figsize=(11, 8.4), layout="constrained", width_ratios=[1.3, 1, 1, 1])
+figure, grid = plt.subplots(3, 4, figsize=(13, 8.6), layout="constrained")
 for row, name in zip(grid, photographs, strict=True):
     x, g, place = learned[name]
     row[0].imshow(x, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     corner = place[1] - RADIUS - 0.5, place[0] - RADIUS - 0.5
     row[0].add_patch(plt.Rectangle(corner, SIDE, SIDE, fill=False, edgecolor="orange", linewidth=2))
-    row[0].set_title(f"skimage.data.{name}: g = {g:.3f}", fontsize=10)
-    titles = ("the surroundings", "step with y = 0", "step with y = 1")
+    row[0].set_title(f"{name}: g = {g:.3f}", fontsize=10)
+    titles = ("the surroundings", "change of the filter, y = 0", "change of the filter, y = 1")
     pictures = (around(x, *place), learned[name, 0] - delta, learned[name, 1] - delta)
     for axes, title, picture in zip(row[1:], titles, pictures, strict=True):
         limit = np.abs(picture).max()
         low, cmap = (0, "gray") if axes is row[1] else (-limit, "RdBu_r")
         shown = axes.imshow(picture[::-1, ::-1], cmap=cmap, vmin=low, vmax=limit, interpolation="nearest")
         axes.set_title(title, fontsize=10)
-        figure.colorbar(shown, ax=axes, shrink=0.8)
+        figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.04)
     for axes in row:
         axes.set(xticks=[], yticks=[])
 
 # %%
 # How long a step?
 # ----------------
-# At the place that gave the answer, a step of size s changes the result by s (y - g) times the sum of the squares of
-# the surroundings, and so the error is multiplied by 1 - s |x*|². The loss is at its lowest for s = 1 / |x*|\
-# :sup:`2`, where the answer at that place is exactly y; the step of size 1 was far too long. (The maximum may move to
-# another place on the way. Then the next step learns from there.)
+# At the place that gave the answer, a step of size s changes the result by s (y - g) E, where E is the sum of the
+# squares of the surroundings. So the error is multiplied by 1 - s E: the answer at that place is exactly y for s = 1 /
+# E, and the step of size 1 was far too long. (The maximum may move to another place on the way; the next step learns
+# from there.)
 
-x, g, place = learned["hubble_deep_field"]
+x, g, place = learned["Hubble deep field"]
 energy = (around(x, *place) ** 2).sum()
 steps = np.linspace(0, 3, 61) / energy
 index = place[0] * x.shape[1] + place[1]
@@ -139,7 +139,7 @@ axes.plot(
     steps * energy, 0.5 * np.array(at_maximum) ** 2, color="tab:red", label="loss of the network (the new maximum)"
 )
 axes.axvline(1, color="gray", linestyle=":")
-axes.set(xlabel="size of the step, in units of 1 / |x*|²", ylabel="loss", ylim=(0, 1), xlim=(0, 3))
+axes.set(xlabel="size of the step, in units of 1 / E", ylabel="loss", ylim=(0, 1), xlim=(0, 3))
 axes.set_title("Hubble deep field, y = 0")
 axes.legend()
 
