@@ -39,10 +39,9 @@ for K in (2, 4, 8):
 # %%
 # Tolerance to shifts and rotations: photographs
 # ----------------------------------------------
-# How similar is a picture of edges to that of the shifted or rotated photograph? Pixel by pixel the likeness is gone
-# after a shift of very few pixels. The larger the windows, the longer it lasts. (The likeness is the correlation
-# coefficient. Windows are shifted against the picture as well, over all of their positions.) A shift by a multiple of
-# the window's size only moves the results.
+# How similar is a picture of edges to that of the shifted or rotated photograph? Pixel by pixel the likeness (the
+# correlation coefficient) is gone after a few pixels. The larger the windows, the longer it lasts. A shift by a
+# multiple of the window's size only moves the results.
 
 photograph = skimage.data.camera() / 255
 sizes = (1, 2, 4, 8, 16)
@@ -171,18 +170,20 @@ rounding = filters[0].size * np.finfo(float).eps * np.abs(filters).sum(axis=(1, 
 assert np.abs(layer(np.ones((64, 64)))[0][inside]).max() < rounding
 
 green = skimage.data.retina()[1:-2, 1:-2, 1] / 255.0
-eye = 1 - ik.avg_pool(green, 2)  # the vessels are dark
+eye = -ik.avg_pool(green, 2)  # the vessels are dark, and the surroundings 0, as outside
 answers, positive, pooled = layer(eye)
 turned = layer(np.rot90(eye))[2]
 assert np.abs(np.roll(np.rot90(pooled, axes=(1, 2)), 4, axis=0) - turned).max() < 2 * rounding
 
+part, part_of_maxima = np.s_[160:544, 56:440], np.s_[20:68, 7:55]
 hues = plt.colormaps["hsv"](np.arange(8) / 8)[:, :3]
 
 
 def coloured(channels):
     """Give the colour of the filter that answers most, as bright as it answers."""
-    strength = np.clip(channels.max(axis=0) / np.quantile(channels.max(axis=0), 0.99), 0, 1)
-    return hues[channels.argmax(axis=0)] * strength[..., None]
+    strength = channels.max(axis=0)
+    brightness = np.clip(strength / np.quantile(strength, 0.97), 0, 1) ** 0.7
+    return hues[channels.argmax(axis=0)] * brightness[..., None]
 
 
 figure = plt.figure(figsize=(13, 6.6), layout="constrained")
@@ -194,9 +195,9 @@ for axes, kernel, hue, angle in zip(above.subplots(1, 8), filters, hues, ANGLES,
     for spine in axes.spines.values():
         spine.set(color=hue, linewidth=4)
 stages = {
-    "retina, green, inverted": eye,
-    "1 and 2: the filters and the ReLU": coloured(positive),
-    f"3: max pooling {POOL} x {POOL}": coloured(pooled),
+    "retina, green, inverted": eye[part],
+    "1 and 2: the filters and the ReLU": coloured(positive[(..., *part)]),
+    f"3: max pooling {POOL} x {POOL}": coloured(pooled[(..., *part_of_maxima)]),
 }
 for axes, (title, picture) in zip(below.subplots(1, 3), stages.items(), strict=True):
     axes.imshow(picture, cmap="gray", interpolation="nearest")
