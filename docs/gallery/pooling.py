@@ -62,7 +62,7 @@ def likeness(one, other, size):
 shifts, angles = np.arange(0, 17), np.arange(0, 16)
 start = edges(photograph)
 shifted = [edges(np.roll(photograph, shift, axis=1)) for shift in shifts]
-rotated = [edges(rotate(photograph, angle, order=3, mode="reflect")) for angle in angles]
+rotated = [edges(rotate(photograph, angle, mode="reflect")) for angle in angles]
 over_shifts = {size: np.array([likeness(start, image, size) for image in shifted]) for size in sizes}
 over_angles = {size: np.array([likeness(start, image, size) for image in rotated]) for size in sizes}
 
