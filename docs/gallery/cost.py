@@ -3,9 +3,8 @@ Cost: what a window takes
 =========================
 
 A window of K x K pixels on an image of H x W, moved S pixels at a time: done as the definition says, that is
-K² H W / S² pixels to look at, for a convolution to multiply them, for a median to select the middle
-one. This example measures whether the time goes like that, and how much of it the cleverer methods save that give the
-same results.
+K² H W / S² pixels to look at, for a convolution to multiply them, for a median to select the middle one. This example
+measures whether the time goes like that, and how much of it the cleverer methods save that give the same results.
 """
 
 import os
@@ -17,44 +16,35 @@ import numpy as np
 import skimage
 
 SHORT = "IMKERNELS_GALLERY_SHORT" in os.environ  # as the tests run it
-BASE_SIZE, BASE_K = (128, 7) if SHORT else (1024, 15)
-SIZES = (32, 64, 128) if SHORT else (64, 128, 256, 512, 1024, 2048)
+BASE_SIZE, BASE_K = (128, 7) if SHORT else (512, 15)
+SIZES = (32, 64, 128) if SHORT else (64, 128, 256, 512, 1024)
 KS = (3, 5, 7) if SHORT else (3, 5, 7, 9, 11, 15, 21, 31)
 STRIDES = (1, 2, 3) if SHORT else (1, 2, 3, 4, 6, 8)
-REPEATS = 1 if SHORT else 3
+REPEATS = 1 if SHORT else 5
+METHODS = {
+    "Convolution": ("direct", "separable", "fft"),
+    "Median": ("select", "sliding", "network", "histogram"),
+}
 
-camera = skimage.data.camera()
+rng = np.random.default_rng(3)
 
 
-def image_of(size):
+def bytes_of(size):
     """Return a photograph of so many rows and columns."""
-    return np.tile(camera, (-(-size // 512),) * 2)[:size, :size]
+    return np.tile(skimage.data.camera(), (-(-size // 512),) * 2)[:size, :size]
 
 
-def kernel_of(K):
-    """Return weights that are a column times a row, so that every method can use them."""
-    bell = np.exp(-(np.linspace(-2, 2, K) ** 2)).astype(np.float32)
-    return np.outer(bell, bell)
+def floats_of(size):
+    """Return the same as a camera with more than 256 grey levels would have taken it."""
+    return bytes_of(size) + rng.normal(0, 1, (size, size))
 
 
-def convolution(method):
-    """Return a convolution of a photograph by one method."""
-
-    def run(size, K, stride):
-        image, kernel = image_of(size).astype(np.float32), kernel_of(K)
-        return lambda: ik.correlate(image, kernel, stride=stride, method=method, workers=1)
-
-    return run
-
-
-def median(method):
-    """Return a median of a photograph by one method."""
-
-    def run(size, K, stride):
-        image = image_of(size)
-        return lambda: ik.median_filter(image, K, stride=stride, method=method, workers=1)
-
-    return run
+def filtered(method, image, K, stride):
+    """Convolve, or take medians, on one thread."""
+    if method not in METHODS["Convolution"]:
+        return ik.median_filter(image, K, stride=stride, method=method, workers=1)
+    bell = np.exp(-(np.linspace(-2, 2, K) ** 2))  # a column times a row, so that every method can use it
+    return ik.correlate(image, np.outer(bell, bell), stride=stride, method=method, workers=1)
 
 
 # %%
@@ -74,27 +64,24 @@ for size in (24, 100):
 # The same results
 # ----------------
 # What is fast must also be right. All methods of the median give the same bits. The sums of a convolution are floats,
-# so that the order of adding them shows in the last digits: each may be off by K² times half of the distance
-# of two floats, relative to the sum of all magnitudes, and two of them by twice as much.
+# so that the order of adding them shows in the last digits: each may be off by K² / 2 times the spacing of floats,
+# relative to the sum of all magnitudes, and two of them by twice as much.
 
-methods = {
-    "Convolution": {name: convolution(name) for name in ("direct", "separable", "fft")},
-    "Median": {name: median(name) for name in ("select", "sliding", "histogram", "network")},
-}
 for K in KS[::2]:
     for stride in (1, 3):
-        definition, *others = (run(128, K, stride)() for run in methods["Median"].values())
+        image = bytes_of(128)
+        definition, *others = (filtered(method, image, K, stride) for method in METHODS["Median"])
         assert all((other == definition).all() for other in others)
-        definition, *others = (run(128, K, stride)() for run in methods["Convolution"].values())
-        bound = K**2 * np.finfo(np.float32).eps * definition  # nothing is negative: the sum is that of the magnitudes
+        definition, *others = (filtered(method, image, K, stride) for method in METHODS["Convolution"])
+        bound = K**2 * np.finfo(float).eps * definition  # nothing is negative: the sum is that of the magnitudes
         assert all((abs(other - definition) <= bound).all() for other in others)
 
 # %%
 # The time
 # --------
-# On one thread, the best of a few calls. To the times of the methods that do what the definition says ("direct", and
-# "select", which is introselect for large windows), one law is fitted, c K\ :sup:`a` (H W)\ :sup:`b` / S\ :sup:`d`, by
-# least squares of logarithms, and drawn with the exponents of the theory, a = 2, b = 1, d = 2.
+# The best of a few calls, for float64 (for the histogram, which counts grey levels, bytes). To the times of the methods
+# that do what the definition says ("direct", and "select", which is introselect), :math:`c K^a (H W)^b / S^d` is fitted
+# by least squares of logarithms; the dashed line has the exponents of the theory: a = 2, b = 1, d = 2.
 
 sweeps = {
     "K": [(BASE_SIZE, K, 1) for K in KS],
@@ -103,55 +90,54 @@ sweeps = {
 }
 
 
-def seconds(call):
-    """Measure a call, its best time."""
-    return min(timeit.repeat(call, number=1, repeat=REPEATS))
+def milliseconds(method, size, K, stride):
+    """Measure a method."""
+    image = bytes_of(size) if method == "histogram" else floats_of(size)
+    return 1e3 * min(timeit.repeat(lambda: filtered(method, image, K, stride), number=1, repeat=REPEATS))
 
 
+cases = sorted({case for sweep in sweeps.values() for case in sweep})
 times = {
-    (kind, name, case): seconds(run(*case))
-    for kind, runs in methods.items()
-    for name, run in runs.items()
-    for case in sorted(set().union(*sweeps.values()))
+    method: {case: milliseconds(method, *case) for case in cases} for methods in METHODS.values() for method in methods
 }
 
 
-def fit(kind, name):
-    """Return the exponents of K, H W and S, and the seconds per pixel looked at."""
-    cases = np.array([case for k, n, case in times if (k, n) == (kind, name)], float)
-    measured = np.array([time for (k, n, _), time in times.items() if (k, n) == (kind, name)])
-    size, K, stride = cases.T
-    logarithms = np.column_stack([np.log(K), 2 * np.log(size), -np.log(stride), np.ones(len(K))])
-    exponents = np.linalg.lstsq(logarithms, np.log(measured))[0][:3]
-    return exponents, np.exp(np.mean(np.log(measured / (K**2 * size**2 / stride**2))))
+def fit(method):
+    """Return the exponents of K, H W and S, and the milliseconds per pixel looked at."""
+    size, K, stride = np.array(cases, float).T
+    logarithms = np.log(list(times[method].values()))
+    columns = np.column_stack([np.log(K), 2 * np.log(size), -np.log(stride), np.ones(len(K))])
+    exponents = np.linalg.lstsq(columns, logarithms)[0][:3]
+    return exponents, np.exp(np.mean(logarithms - 2 * np.log(K * size / stride)))
 
 
 # %%
-# A stride saves work as S² says, and the image counts in proportion, by every method. The large windows are
-# where the methods part: the histogram's time does not depend on K at all, the separable convolution's grows with K,
-# and that of the Fourier transform hardly. (On a small image the fixed cost of a call shows.)
+# The definition costs what it should, but for the smallest windows and largest strides, where bringing the image in
+# takes as long as computing with it. The other methods share work between neighbouring windows. So their time hardly
+# grows with K (the histogram's and the Fourier transform's not at all), and a stride, which leaves them fewer
+# neighbours, saves less.
 
 labels = {"K": "side K of the window", "S": "stride S", "H": "side of the image, H = W"}
-figure, grid = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
-for row, (kind, runs) in zip(grid, methods.items(), strict=True):
-    for axes, (sweep, cases) in zip(row, sweeps.items(), strict=True):
-        places = [dict(zip("HKS", case, strict=True))[sweep] for case in cases]
-        for number, name in enumerate(runs):
-            measured = [1e3 * times[kind, name, case] for case in cases]
-            width = 2.5 if number == 0 else 1.2
-            axes.loglog(places, measured, "o-", color=f"C{number}", markersize=4, linewidth=width, label=name)
-        first = next(iter(runs))
-        exponents, rate = fit(kind, first)
-        law = [1e3 * rate * (size * K / stride) ** 2 for size, K, stride in cases]
-        axes.loglog(places, law, "k--", linewidth=1, label=f"{1e9 * rate:.2g} ns $K^2HW/S^2$")
+figure, grid = plt.subplots(2, 3, figsize=(13, 8.4), layout="constrained")
+figure.get_layout_engine().set(h_pad=0.1)
+for row, (kind, methods) in zip(grid, METHODS.items(), strict=True):
+    exponents, rate = fit(methods[0])
+    for axes, (name, sweep) in zip(row, sweeps.items(), strict=True):
+        places = [dict(zip("HKS", case, strict=True))[name] for case in sweep]
+        for method in methods:
+            width = 2.5 if method == methods[0] else 1.2
+            measured = [times[method][case] for case in sweep]
+            axes.loglog(places, measured, "o-", markersize=4, linewidth=width, label=method)
+        law = [rate * (size * K / stride) ** 2 for size, K, stride in sweep]
+        axes.loglog(places, law, "k--", linewidth=1, label=f"{1e6 * rate:.2g} ns $K^2HW/S^2$")
         axes.set_xticks(places, [str(place) for place in places])
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-        axes.set_xlabel(labels[sweep])
+        axes.set_xlabel(labels[name])
     row[0].set_ylabel("time, ms")
-    row[0].legend(fontsize=9)
     a, b, d = exponents
-    row[1].set_title(f"{kind}. Fitted to {first}: time ~ $K^{{{a:.2f}}} (HW)^{{{b:.2f}}} / S^{{{d:.2f}}}$")
-    print(f"{kind}, {first}: K^{a:.2f} (H W)^{b:.2f} / S^{d:.2f}, {1e9 * rate:.3f} ns for each pixel of a window")
+    row[1].set_title(f'{kind}: time of "{methods[0]}" ~ $K^{{{a:.2f}}} (HW)^{{{b:.2f}}} / S^{{{d:.2f}}}$', pad=10)
+    row[2].legend(fontsize=9, loc="upper left")
+    print(f"{kind}, {methods[0]}: K^{a:.2f} (H W)^{b:.2f} / S^{d:.2f}, {1e6 * rate:.3f} ns for a pixel of a window")
 
 plt.show()
