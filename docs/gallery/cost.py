@@ -112,10 +112,11 @@ def fit(method):
 
 
 # %%
-# The definition costs what it should, but for the smallest windows and largest strides, where bringing the image in
-# takes as long as computing with it. The other methods share work between neighbouring windows. So their time hardly
-# grows with K (the histogram's and the Fourier transform's not at all), and a stride, which leaves them fewer
-# neighbours, saves less.
+# The law is one for large windows: in the smallest, and with the largest strides, what is done once for a result or for
+# the image (to bring it in, to write results) takes as long as the pixels of the window, so that the fitted exponents
+# are a little less than 2. The other methods share work between neighbouring windows. The histogram's time does not
+# depend on K at all, those of the separable convolution and of the sliding set hardly. And a stride, which leaves fewer
+# neighbours to share with, saves them less.
 
 labels = {"K": "side K of the window", "S": "stride S", "H": "side of the image, H = W"}
 figure, grid = plt.subplots(2, 3, figsize=(13, 8.4), layout="constrained")
