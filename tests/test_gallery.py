@@ -11,6 +11,22 @@ from tests.conftest import peer
 from tests.processes import run_alone
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
+WITH_A_TEST_OF_ITS_OWN = {"train_small_cnn"}
+EXAMPLES = sorted({path.stem for path in GALLERY.glob("[!_]*.py")} - WITH_A_TEST_OF_ITS_OWN)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_assertions_of_an_example_hold_and_its_figures_are_written(name, tmp_path, monkeypatch):
+    image = pytest.importorskip("matplotlib.image")
+    monkeypatch.setenv("IMKERNELS_GALLERY_SHORT", "1")
+    run = runpy.run_path(str(GALLERY / "__main__.py"))["run"]
+    figures = run(name, tmp_path)
+    assert figures
+    assert set(figures) == set(tmp_path.iterdir())
+    for path in figures:
+        height, width, _ = image.imread(path).shape
+        assert height >= 300
+        assert width >= 600
 
 
 def test_a_small_network_learns_what_it_learns_in_pytorch(torch, tmp_path, capsys):
