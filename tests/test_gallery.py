@@ -1,6 +1,7 @@
 """The programs of docs/gallery, in short form."""
 
 import runpy
+from importlib.util import find_spec
 from pathlib import Path
 
 import imkernels as ik
@@ -11,8 +12,7 @@ from tests.conftest import peer
 from tests.processes import run_alone
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
-WITH_A_TEST_OF_ITS_OWN = {"train_small_cnn"}
-EXAMPLES = sorted({path.stem for path in GALLERY.glob("[!_]*.py")} - WITH_A_TEST_OF_ITS_OWN)
+EXAMPLES = runpy.run_path(str(GALLERY / "__main__.py"))["EXAMPLES"] if find_spec("matplotlib") else []  # that draw
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -51,14 +51,6 @@ def test_workers_of_a_data_loader_prepare_what_the_kernel_of_a_lens_is_learned_f
     found = main([*short, "1"])
     assert found["error"] < 0.02  # of weights up to 0.2
     assert found == main([*short, "0"])
-
-
-def test_an_opencv_script_finds_the_ink_with_either_import(monkeypatch):
-    pytest.importorskip("matplotlib")
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    pyplot = runpy.run_path(str(GALLERY / "opencv_script.py"))["plt"]
-    assert len(pyplot.get_fignums()) == 1
-    pyplot.close("all")
 
 
 def test_a_filter_helps_to_read_noisy_digits():

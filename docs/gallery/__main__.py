@@ -13,7 +13,8 @@ import matplotlib
 import matplotlib.pyplot as plt
 
 FOLDER = Path(__file__).parent
-EXAMPLES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+PROGRAM = "\ndef main("  # has arguments and output of its own
+EXAMPLES = sorted(path.stem for path in FOLDER.glob("[!_]*.py") if PROGRAM not in path.read_text())
 
 
 def run(name: str, out: Path) -> list[Path]:
