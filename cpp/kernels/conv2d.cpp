@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "core/check.hpp"
@@ -181,14 +182,18 @@ private:
                    Work* sums) const {
         const Work* weights = packed_.data() + out * layer_.taps() + tap * outs;
         const Work* starts = tap == 0 ? starts_.data() + out : nullptr;
-        auto* leaf = detail::add_weighted_rows<Work, 4>;
+        auto* leaf = detail::add_weighted_vectors<Work, 4>;
         if (outs < 3) {
-            leaf = outs == 1 ? detail::add_weighted_rows<Work, 1> : detail::add_weighted_rows<Work, 2>;
+            leaf = outs == 1 ? detail::add_weighted_vectors<Work, 1> : detail::add_weighted_vectors<Work, 2>;
         }
         // In a single step rows of sums follow each other, and what is written past the end of one is overwritten.
         const index pitch = one_step_ ? tile.columns : pitch_;
-        for (index row = 0; row < tile.rows; ++row) {
-            leaf(inputs + row * tile_.output_pitch(), offsets_.data(), count, weights, starts, tile.columns,
+        constexpr index lanes = lane_count<Work>;
+        const bool narrow = tile.columns <= lanes;
+        const detail::VectorSteps steps = narrow ? detail::VectorSteps{tile.rows, tile_.output_pitch(), pitch}
+                                                 : detail::VectorSteps{ceil_div(tile.columns, lanes), lanes, lanes};
+        for (index row = 0; row < (narrow ? 1 : tile.rows); ++row) {
+            leaf(inputs + row * tile_.output_pitch(), offsets_.data(), count, weights, starts, steps,
                  sums + row * pitch, channel_pitch());
         }
     }
@@ -304,12 +309,25 @@ private:
     }
 
     void pack_weights(int workers) {
-        packed_.resize(static_cast<std::size_t>(packed_at(layer_.groups, 0) + cache_line));
+        packed_ =
+            std::make_unique_for_overwrite<Work[]>(static_cast<std::size_t>(packed_at(layer_.groups, 0) + cache_line));
         first_packed_ = packed();
         const index blocks = ceil_div(layer_.out, lanes);
         const double cost = static_cast<double>(lanes * layer_.taps());
         parallel_for({layer_.groups * blocks, cost, 0, workers},
                      [&](index number, Scratch) { pack_lanes(number / blocks, number % blocks * lanes); });
+    }
+
+    /// Where the weights of an output channel lie, if those of all channels follow each other; nullptr otherwise.
+    const Work* dense_weights(index channel) const {
+        constexpr index size = sizeof(Work);
+        const ConstPlane& kernel = weight_.first;
+        const index kernel_bytes = kernel.rows * kernel.columns * size;
+        const bool dense = has_rows_of<Result>(weight_) && kernel.row_stride == kernel.columns * size &&
+                           weight_.leading[1].stride == kernel_bytes &&
+                           weight_.leading[0].stride == layer_.in * kernel_bytes;
+        // Signed and unsigned types of one size may alias.
+        return dense ? reinterpret_cast<const Work*>(kernel.data) + channel * layer_.taps() : nullptr;
     }
 
     /// Packs the weights of as many output channels as a vector has lanes.
@@ -318,16 +336,22 @@ private:
         const index width = width_of_block(block, layer_.out);
         const index taps = layer_.taps();
         Work* target = first_packed_ + packed_at(group, block) + (first - block);
-        Work rows[lanes * lanes] = {};
-        Work columns[lanes * lanes];
-        for (index t = 0; t < taps; t += lanes, target += lanes * width) {
-            const index count = std::min(lanes, taps - t);
-            for (index o = 0; o < std::min(lanes, layer_.out - first); ++o) {
-                copy_weights(weight_, group * layer_.out + first + o, t, count, rows + o * lanes);
-            }
-            detail::transpose_square(rows, lanes, columns, lanes);
-            for (index i = 0; i < count; ++i) {
-                std::copy_n(columns + i * lanes, lanes, target + i * width);
+        const Work* const dense = layer_.out - first >= lanes ? dense_weights(group * layer_.out + first) : nullptr;
+        index t = 0;
+        for (; dense != nullptr && t + lanes <= taps; t += lanes, target += lanes * width) {
+            detail::transpose_square(dense + t, taps, target, width);
+        }
+        const ConstPlane& kernel = weight_.first;
+        const index channels = std::min(lanes, layer_.out - first);
+        const index apart = weight_.leading[0].stride;
+        const std::byte* const weights = kernel.data + (group * layer_.out + first) * apart;
+        for (; t < taps; ++t, target += width) {  // the channels of a gradient's weights lie side by side
+            const index row = t % layer_.window.taps() / kernel.columns;
+            const std::byte* source = weights + t / layer_.window.taps() * weight_.leading[1].stride +
+                                      row * kernel.row_stride + t % kernel.columns * kernel.column_stride;
+            std::fill_n(target + channels, lanes - channels, Work{});
+            for (index o = 0; o < channels; ++o, source += apart) {
+                std::memcpy(target + o, source, sizeof(Work));
             }
         }
     }
@@ -335,9 +359,9 @@ private:
     /// Where packed weights start: on a cache line.
     Work* packed() {
         constexpr index size = sizeof(Work);
-        const auto address = static_cast<index>(reinterpret_cast<std::uintptr_t>(packed_.data()) % cache_line);
+        const auto address = static_cast<index>(reinterpret_cast<std::uintptr_t>(packed_.get()) % cache_line);
         const index skipped = (cache_line - address) % cache_line / size;
-        return packed_.data() + skipped;
+        return packed_.get() + skipped;
     }
 
     void convolve(const Tile& tile, Scratch scratch) const {
@@ -431,7 +455,7 @@ private:
     index together_;  // input channels that are loaded together
     detail::ResultWriter<Result, FromNumber> write_;
     std::vector<index> offsets_;  // of the taps of a block in those channels
-    std::vector<Work> packed_;
+    std::unique_ptr<Work[]> packed_;
     Work* first_packed_ = nullptr;
 };
 

@@ -93,7 +93,7 @@ private:
         if (span.inside > 0) {
             const std::byte* source = plane.at(line, span.first);
             if (native_ && span.stride == 1) {
-                copy(reinterpret_cast<const Work*>(source), span.inside, target);
+                copy<at_once>(reinterpret_cast<const Work*>(source), span.inside, target);
             } else {
                 read_(source, span.inside > 1 ? span.stride * plane.column_stride : 0, span.inside, target);
             }
@@ -107,15 +107,19 @@ private:
             std::memset(target + i, 0, line_bytes);
         }
     }
+    /// Pieces of `most` elements, the last of which begins where it ends with them all.
+    template <index most>
     static void copy(const Work* source, index count, Work* target) {
-        if (count < at_once) {
-            std::memcpy(target, source, static_cast<std::size_t>(count) * sizeof(Work));
-            return;
+        constexpr std::size_t bytes = static_cast<std::size_t>(most) * sizeof(Work);
+        if constexpr (most > 1) {
+            if (count < most) {
+                return copy<most / 2>(source, count, target);
+            }
         }
-        for (index i = 0; i + at_once < count; i += at_once) {
-            std::memcpy(target + i, source + i, line_bytes);
+        for (index i = 0; i + most < count; i += most) {
+            std::memcpy(target + i, source + i, bytes);
         }
-        std::memcpy(target + count - at_once, source + count - at_once, line_bytes);
+        std::memcpy(target + count - most, source + count - most, bytes);
     }
 
     static constexpr std::size_t line_bytes = Scratch::line;

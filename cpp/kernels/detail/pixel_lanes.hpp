@@ -1,37 +1,50 @@
 // Sums of products of neighbouring pixels at once: the leaf loop of convolutions with few output channels.
 #pragma once
 
+#include <algorithm>
+
 #include "core/scratch.hpp"
 #include "simd/lanes.hpp"
 
 namespace imkernels::detail {
 
-/// Vectors of a row that are computed together for `outs` rows of sums, as many as registers hold.
+/// Vectors that are computed together for `outs` rows of sums, as many as registers hold.
 template <index outs>
-inline constexpr index row_vectors = outs * 4 + 5 <= vector_registers ? 4 : 2;
+inline constexpr index vectors_together = outs * 4 + 5 <= vector_registers ? 4 : 2;
 
-/// sums[o * pitch + x] = start + sum over t < count of weights[t * outs + o] * first[offsets[t] + x] for x < length, in
-/// this order. It starts with starts[o], or with what stands there where there is no `starts`. Reads and writes whole
-/// groups of vectors, up to `row_slack` elements past the end.
+/// Vectors of neighbouring pixels, `pixels` elements apart in the images and `sums` in the results: those of a row, or
+/// the beginnings of rows that a vector holds.
+struct VectorSteps {
+    index count;
+    index pixels;
+    index sums;
+};
+
+/// sums[o * pitch + x] = start + sum over t < count of weights[t * outs + o] * first[offsets[t] + x] for the places x
+/// of the vectors, in this order. It starts with starts[o], or with what stands there where there is no `starts`.
 template <class Work, index outs>
-void add_weighted_rows(const Work* first, const index* offsets, index count, const Work* weights, const Work* starts,
-                       index length, Work* sums, index pitch) {
-    constexpr index lanes = lane_count<Work>;
-    constexpr index vectors = row_vectors<outs>;
-    static_assert(vectors * lanes <= row_slack);
-    for (index x = 0; x < length; x += vectors * lanes) {
+void add_weighted_vectors(const Work* first, const index* offsets, index count, const Work* weights, const Work* starts,
+                          const VectorSteps& steps, Work* sums, index pitch) {
+    constexpr index vectors = vectors_together<outs>;
+    for (index n = 0; n < steps.count; n += vectors) {
+        const Work* pixels[vectors];
+        Work* targets[vectors];
+        for (index v = 0; v < vectors; ++v) {
+            const index number = std::min(n + v, steps.count - 1);  // past the end: the last one again
+            pixels[v] = first + number * steps.pixels;
+            targets[v] = sums + number * steps.sums;
+        }
         Lanes<Work> sum[outs][vectors];
         for (index o = 0; o < outs; ++o) {
             for (index v = 0; v < vectors; ++v) {
-                sum[o][v] = starts != nullptr ? broadcast(starts[o]) : load_lanes(sums + o * pitch + x + v * lanes);
+                sum[o][v] = starts != nullptr ? broadcast(starts[o]) : load_lanes(targets[v] + o * pitch);
             }
         }
         const Work* weight = weights;
         for (index t = 0; t < count; ++t, weight += outs) {
-            const Work* pixels = first + offsets[t] + x;
             Lanes<Work> pixel[vectors];
             for (index v = 0; v < vectors; ++v) {
-                pixel[v] = loaded(load_lanes(pixels + v * lanes));
+                pixel[v] = loaded(load_lanes(pixels[v] + offsets[t]));
             }
             for (index o = 0; o < outs; ++o) {
                 const Lanes<Work> same = loaded(broadcast(weight[o]));
@@ -42,7 +55,7 @@ void add_weighted_rows(const Work* first, const index* offsets, index count, con
         }
         for (index o = 0; o < outs; ++o) {
             for (index v = 0; v < vectors; ++v) {
-                store_lanes(sums + o * pitch + x + v * lanes, sum[o][v]);
+                store_lanes(targets[v] + o * pitch, sum[o][v]);
             }
         }
     }
