@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from skimage import color, data
 
 SHORT = "IMKERNELS_GALLERY_SHORT" in os.environ  # as the tests run it
-STEPS, SEARCH_STEPS = (30, 10) if SHORT else (3000, 1000)
-SIDE = 160 if SHORT else 1000  # at most, of photographs to compare on
+STEPS, SEARCH_STEPS = (30, 10) if SHORT else (3000, 600)
+SIDE = 96 if SHORT else 1000  # at most, of photographs to compare on
 
 Images = NDArray[Any]  # (N, 1, H, W), grey from 0 to 1
 
@@ -308,7 +308,7 @@ def train(plan: Plan) -> Trained:
 # The weight decay is chosen by short trainings, on a photograph that is neither trained on nor compared on. Two
 # networks are trained at a time, each by a thread of Python: the kernels release the GIL.
 
-DECAYS = (0, 1e-5, 1e-4)
+DECAYS = (0, 1e-5, 1e-4, 1e-3)
 with ThreadPoolExecutor(2) as pool:
     searches = list(pool.map(train, [Plan(l2, decay, SEARCH_STEPS) for decay in DECAYS]))
     scores = [search.checks[-1][1] for search in searches]
@@ -358,12 +358,14 @@ for noise, rows in table.items():
 # %%
 # The network is at least 1 dB better for Gaussian noise and for blocks, and in fact for Poisson noise too. A median has
 # to be wide to look past a block, and then it blurs all that is whole; the network sees which pixels are missing.
+# Trained on L2 it is better than on L1, by this measure: PSNR is a function of the mean square, which is L2 itself.
 
 if not SHORT:
     for noise, rows in table.items():
         gain = np.mean(rows["autoencoder, L2"]) - np.mean(rows["best median"])
         print(f"{noise}: {gain:.2f} dB better than the best median filter")
         assert gain > 1
+        assert np.mean(rows["autoencoder, L2"]) > np.mean(rows["autoencoder, L1"])
 
 # %%
 # Cheating
@@ -423,10 +425,10 @@ figure, (left, middle, right) = plt.subplots(
 )
 for name, trained in (("L2", by_l2), ("L1", by_l1)):
     left.plot(*zip(*trained.checks, strict=True), "o-", markersize=3, label=name)
-left.set(xlabel="step", ylabel="PSNR in dB", title="Held-out photograph, in training")
+left.set(xlabel="step", ylabel="PSNR in dB", title="The held-out photograph in training")
 left.legend()
 middle.plot([f"{value:g}" for value in DECAYS], scores, "o-")
-middle.set(xlabel="weight decay", ylabel="PSNR in dB", title=f"and after {SEARCH_STEPS} steps")
+middle.set(xlabel="weight decay", ylabel="PSNR in dB", title=f"By weight decay, after {SEARCH_STEPS} steps")
 for place, method in enumerate(METHODS):
     means = [np.mean(rows[method]) for rows in table.values()]
     bars = right.bar(np.arange(len(NOISES)) + 0.2 * (place - 1.5), means, 0.19, label=method)
