@@ -34,6 +34,8 @@ myst_enable_extensions = ["substitution"]
 myst_heading_anchors = 3
 default_role = "autolink"
 autodoc_typehints = "none"  # the docstrings name types, in words
+maximum_signature_line_length = 100
+smartquotes = False  # docstrings quote what is to be typed
 autosummary_generate = False
 numpydoc_show_class_members = False
 
@@ -79,6 +81,8 @@ sphinx_gallery_conf = {
             "*",
         ]
     ),
+    "reference_url": {"imkernels": None},
+    "run_stale_examples": True,  # those that are there may be in the other form, short or not
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
