@@ -110,3 +110,11 @@ def bench(session: nox.Session) -> None:
     """Measure against the rivals, their results compared first."""
     session.install(".[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into build/docs, with the gallery's examples in short form."""
+    session.install(".[dask,sklearn,torch]", "--group", "docs")  # the reference imports every module
+    short = {"IMKERNELS_GALLERY_SHORT": "1"}
+    session.run("sphinx-build", "-W", "--keep-going", "docs", "build/docs", *session.posargs, env=short)

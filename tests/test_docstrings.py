@@ -1,4 +1,4 @@
-"""Docstrings: complete, true to the signatures, with examples that run; README's examples run as well."""
+"""Docstrings: complete, true to the signatures, with examples that run, as those of README and docs/*.md do."""
 
 import ast
 import doctest
@@ -12,11 +12,14 @@ import pytest
 from imkernels import _docs
 from imkernels._ufunc import KernelFunction
 
+from tests.conftest import peer
+
 pytestmark = pytest.mark.wrapper
 
 FUNCTIONS = {name: getattr(ik, name) for name in ik.__all__ if callable(getattr(ik, name))}
 KERNELS = {name: function for name, function in FUNCTIONS.items() if isinstance(function, KernelFunction)}
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 SECTION = re.compile(r"^(\w[\w ]*)\n(-+)$", re.MULTILINE)
 
 
@@ -154,11 +157,34 @@ def python_blocks(text):
     return re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_the_examples_of_the_readme_run():
-    blocks = python_blocks(README.read_text(encoding="utf-8"))
-    assert blocks
+BLOCKS = {page: python_blocks(page.read_text(encoding="utf-8")) for page in (README, *(ROOT / "docs").glob("*.md"))}
+PAGES = [page for page, blocks in BLOCKS.items() if blocks]
+
+
+def run_page(page, blocks):
+    """Run the blocks of a page one after the other, where everything that they import is there."""
+    for package in re.findall(r"^(?:import|from) (\w+)", "".join(blocks), flags=re.MULTILINE):
+        peer(package)
+    names = {"__name__": page.stem}
     for block in blocks:
-        exec(compile(block, str(README), "exec"), {"__name__": "readme"})
+        exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_the_examples_of_a_page_run(page):
+    run_page(page, BLOCKS[page])
+
+
+def test_pages_with_examples_were_found_and_a_wrong_one_would_be_noticed():
+    assert README in PAGES
+    assert {"start", "ufunc_like", "dtypes", "nan", "threads"} <= {page.stem for page in PAGES}
+    with pytest.raises(AssertionError):
+        run_page(README, ["number = 1\n", "assert number == 2\n"])
+
+
+def test_the_reference_has_every_function_once():
+    text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    assert sorted(re.findall(r"^\.\. autofunction:: (\w+)$", text, flags=re.MULTILINE)) == sorted(FUNCTIONS)
 
 
 def test_the_readme_lists_every_function():
