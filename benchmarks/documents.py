@@ -18,6 +18,7 @@ from benchmarks.cases import Case
 SCHEMA = 2
 OURS = "ours"
 FRESH = "ours-fresh"
+NOISE = 0.97  # a ratio below this says that a rival is faster
 
 Document = dict[str, Any]
 Result = dict[str, Any]
@@ -107,3 +108,14 @@ def limit_of(document: Document, entry: dict[str, Any], threads: int) -> work.Li
     measured = document["machine"]["limits"]["threads"].get(str(threads))
     needed = work.Work(*(entry[name] for name in work.Work._fields))
     return work.limit(needed, measured) if measured else None
+
+
+def behind(document: Document, threads: int) -> list[tuple[Case, str, float]]:
+    """Return the cases in which a rival is faster, its name, and its time by ours; the worst first."""
+    slower = []
+    for entry in document["cases"]:
+        ours = seconds_of(document, entry["name"], OURS, threads)
+        rival = best_rival(document, entry["name"], threads)
+        if ours and rival and rival[1] / ours < NOISE:
+            slower.append((case_of(entry), rival[0], rival[1] / ours))
+    return sorted(slower, key=lambda item: item[2])

@@ -12,7 +12,6 @@ from benchmarks.documents import OURS, Document
 
 START, END = "<!-- speed -->\n", "<!-- /speed -->"
 PLOT = Path("docs/images/speed.png")
-BEHIND = 0.97  # a ratio below this is no noise any more
 
 CASES = (
     "median_filter-k3-uint8", "median_filter-k5-uint8", "median_filter-k7-uint8", "median_filter-k11-uint8",
@@ -98,19 +97,15 @@ def _speed(entry: dict[str, Any], seconds: float | None) -> str:
 
 
 def _behind(document: Document) -> list[str]:
-    """Return a sentence for each number of threads with the cases in which a rival is faster."""
-    sentences = []
+    """Return a sentence that tells in how many cases a rival is faster, and by how much at most."""
+    counts = []
     for threads in document["threads"]:
-        behind = []
-        for entry in document["cases"]:
-            ours = documents.seconds_of(document, entry["name"], OURS, threads)
-            rival = documents.best_rival(document, entry["name"], threads)
-            if ours and rival and rival[1] / ours < BEHIND:
-                name = words.case(documents.case_of(entry))
-                behind.append(f"{name} ({rival[1] / ours:.2f}, {words.SIDES[rival[0]]})")
-        listed = "; ".join(behind) or "nothing"
-        sentences.append(f"Behind the best rival on {words.threads(threads)}, with the ratio of speeds: {listed}.")
-    return [_filled(sentence) for sentence in sentences]
+        slower = documents.behind(document, threads)
+        least = (
+            f" (at worst {slower[0][2]:.2f} of the best rival's speed: {words.case(slower[0][0])})" if slower else ""
+        )
+        counts.append(f"{len(slower)} of {len(document['cases'])} cases on {words.threads(threads)}{least}")
+    return [_filled(f"A rival is faster in {', in '.join(counts)}; the report lists them.")]
 
 
 def _filled(text: str) -> str:

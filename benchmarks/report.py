@@ -21,8 +21,20 @@ def markdown(document: Document, plots: tuple[str, ...] = ()) -> str:
     """Return the whole report; `plots` are the names of pictures beside it."""
     pictures = "\n\n".join(f"![{plot.removesuffix('.png').replace('-', ' ')}]({plot})" for plot in plots)
     families = (_family(document, name, functions) for name, functions in words.FAMILIES.items())
-    parts = (_heading(document), NOTES, *families, _fresh(document), pictures, _left_out(document), problems(document))
+    parts = (
+        *(_heading(document), NOTES, _behind(document), *families),
+        *(_fresh(document), pictures, _left_out(document), problems(document)),
+    )
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _behind(document: Document) -> str:
+    """Return the cases in which a rival is faster, the worst first."""
+    lines = ["## Where a rival is faster"]
+    for threads in document["threads"]:
+        told = (f"{case.name} ({ratio:.2f}, {side})" for case, side, ratio in documents.behind(document, threads))
+        lines.append(f"- {words.threads(threads)}: {', '.join(told) or 'nowhere'}")
+    return "\n".join((lines[0], "", *lines[1:]))
 
 
 def problems(document: Document) -> str:
