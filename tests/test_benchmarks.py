@@ -368,7 +368,9 @@ def test_readme_is_written_from_results_between_its_marks(tmp_path):
     assert text.endswith("\n<!-- /speed -->\n\nthe rest\n")
     assert "Measured 2026-01-02 at revision abc1234 on a made-up CPU (8 cores), level x86-64-v4" in text
     assert "\n| median 3x3, uint8 | 4,194 | 1,049 | OpenCV 2,097 | OpenCV 2,097 |\n" in text
-    told = "A rival is faster in 0 of 1 cases on 1 thread, in 1 of 1 cases on 2 threads (at worst 0.50 of the best rival's"
+    told = (
+        "A rival is faster in 0 of 1 cases on 1 thread, in 1 of 1 cases on 2 threads (at worst 0.50 of the best rival's"
+    )
     assert told in text.replace("\n", " ")
     report_text = report.markdown(found)
     assert "\n- 1 thread: nowhere\n- 2 threads: median_filter-k3-uint8 (0.50, opencv)\n" in report_text

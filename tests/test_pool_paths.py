@@ -96,17 +96,49 @@ def test_one_large_plane_and_any_number_of_workers(columns, stride):
             assert one.tobytes() == other.tobytes()
 
 
+def layouts_of(image):
+    """Return the same images with gaps, in the other byte order, columns first, turned round, and in wider rows."""
+    apart = np.repeat(np.repeat(image, 2, axis=-1), 2, axis=-2)[..., ::2, ::2]
+    swapped = image.astype(image.dtype.newbyteorder(">"))
+    turned = np.ascontiguousarray(image.transpose(1, 2, 0)).transpose(2, 0, 1)
+    wider = np.concatenate([image, image], axis=-1)[..., : image.shape[-1]]
+    return apart, swapped, turned, image[:, ::-1, ::-1].copy()[:, ::-1, ::-1], wider
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("output_size", [1, 2, 7, (3, 1)])
 def test_averages_do_not_depend_on_the_layout(dtype, output_size):
     image = random_image(np.random.default_rng(7), (3, 70, 301), np.dtype(dtype))
     wanted = ik.adaptive_avg_pool(image, output_size)
-    apart = np.zeros((3, 140, 602), dtype)[:, ::2, ::2]
-    apart[...] = image
-    swapped = image.astype(np.dtype(dtype).newbyteorder(">"))
-    turned = np.ascontiguousarray(image.transpose(1, 2, 0)).transpose(2, 0, 1)
-    for layout in (apart, swapped, turned, image[:, ::-1, ::-1].copy()[:, ::-1, ::-1]):
+    for layout in layouts_of(image):
         assert ik.adaptive_avg_pool(layout, output_size).tobytes() == wanted.tobytes()
+
+
+def test_averages_of_large_windows_do_not_depend_on_the_layout():
+    image = np.random.default_rng(13).standard_normal((1, 512, 513)).astype(np.float32) * 1e6  # sums that cancel
+    grad = image[:, :30, :30]
+    whole, parts, windows = (ik.adaptive_avg_pool(image, size) for size in (1, (2, 1), (2, 3)))
+    large, back = ik.avg_pool(image, 300, stride=212), ik.avg_pool_backward(grad, (512, 513), (483, 484), stride=1)
+    for layout in layouts_of(image):
+        assert ik.adaptive_avg_pool(layout, 1).tobytes() == whole.tobytes()
+        assert ik.adaptive_avg_pool(layout, (2, 1)).tobytes() == parts.tobytes()
+        assert ik.adaptive_avg_pool(layout, (2, 3)).tobytes() == windows.tobytes()
+        assert ik.avg_pool(layout, 300, stride=212).tobytes() == large.tobytes()
+    for layout in layouts_of(grad):
+        assert ik.avg_pool_backward(layout, (512, 513), (483, 484), stride=1).tobytes() == back.tobytes()
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_averages_of_nans_are_the_quiet_nan(dtype):
+    image = np.ones((1, 70, 90), dtype)
+    image[0, :4, :4] = [[np.nan, np.copysign(np.nan, -1), np.inf, -np.inf]] * 4
+    quiet = np.array(np.nan, dtype).tobytes()
+    for layout in layouts_of(image):
+        for output_size in (1, (17, 70)):
+            averages = ik.adaptive_avg_pool(layout, output_size)
+            nans = averages[np.isnan(averages)]
+            assert nans.size > 0
+            assert nans.tobytes() == quiet * nans.size
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -209,3 +241,9 @@ def test_whole_maps(shape, output_size):
 def test_few_large_windows(stride):
     for dtype in ("u1", "i4", "f4"):
         assert_pooled(random_image(np.random.default_rng(12), (60, 60), np.dtype(dtype)), 15, stride=stride, padding=7)
+
+
+def test_wide_windows_by_small_strides():
+    image = random_image(np.random.default_rng(14), (5, 400), np.dtype("f4"))
+    for stride in (1, 2, 3):
+        assert_pooled(image, (1, 200), stride=(1, stride))

@@ -1,4 +1,4 @@
-// Whether numbers are finite.
+// Whether numbers are finite, and which NaN a NaN becomes.
 #pragma once
 
 #include <bit>
@@ -25,6 +25,11 @@ __attribute__((noinline)) bool all_finite(const Number* numbers, index count) {
     } else {
         return true;
     }
+}
+
+/// The same number, or the quiet NaN for every NaN.
+inline double quiet(double number) {
+    return number == number ? number : std::numeric_limits<double>::quiet_NaN();
 }
 
 }  // namespace imkernels

@@ -600,16 +600,22 @@ void pool(const Planes& planes, const Window2D& window, int workers) {
 }
 
 /// Whether windows are so few and large that they are better searched one by one (window_pool.cpp). The loops here
-/// need a moment for each row of the image and each tap, the others for each output and pixel.
+/// need a moment for each row of the image and each tap, the others for each output, its columns, and each pixel.
 bool are_few(const Window2D& window, const ConstPlane& image, const MutablePlane& values) {
-    constexpr double tap = 10;  // nanoseconds on one core (Zen 5)
+    constexpr double row_of_taps = 10;  // nanoseconds on one core (Zen 5)
+    constexpr double tap = 0.23;
     constexpr double output = 20;
+    constexpr double column = 3;
     constexpr double pixel = 0.35;
-    const auto product = [](index one, index other) { return static_cast<double>(one) * static_cast<double>(other); };
     const bool plain = window.rows.dilation == 1 && window.columns.dilation == 1;
-    return plain && tap * product(image.rows, window.columns.size) >
-                        output * product(values.rows, values.columns) +
-                            pixel * product(values.rows * window.rows.size, image.columns);
+    const auto outputs = static_cast<double>(values.rows) * static_cast<double>(values.columns);
+    const auto taps = static_cast<double>(window.columns.size);
+    const double here =
+        static_cast<double>(image.rows) * taps * std::max(row_of_taps, tap * static_cast<double>(values.columns));
+    const double one_by_one =
+        outputs * (output + column * taps) +
+        pixel * static_cast<double>(values.rows * window.rows.size) * static_cast<double>(image.columns);
+    return plain && here > one_by_one;
 }
 }  // namespace
 

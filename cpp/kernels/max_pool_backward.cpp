@@ -52,6 +52,7 @@ void refuse_argmax(const ConstStack& argmax, const MutablePlane& out) {
             }
         }
     }
+    throw std::out_of_range("argmax must not be written to while it is read");
 }
 
 /// What is done with a value where it belongs; `size` is that of an element.

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "core/check.hpp"
+#include "core/finite.hpp"
 #include "core/scratch.hpp"
 #include "kernels/detail/tree_sums.hpp"
 #include "parallel/parallel_for.hpp"
@@ -23,9 +24,10 @@ namespace imkernels {
 
 namespace {
 constexpr index lanes = lane_count<double>;
-constexpr index widest = 4096;                   // columns of a plane
-constexpr index most_loaded = index{1} << 17;    // numbers of a window's rows
-constexpr index most_in_place = index{1} << 24;  // the same where rows are read as they are
+constexpr index widest = 4096;                 // columns of a plane
+constexpr index most_loaded = index{1} << 17;  // numbers of a window's rows
+constexpr index most_in_run = index{1} << 24;  // the same where those are a single span
+constexpr index most_at_once = 4096;           // numbers of such a span that are added up before they meet the others
 
 index longest(const std::vector<Span>& spans) {
     index most = 0;
@@ -79,25 +81,51 @@ void add_down(const Number* rows, index pitch, index count, index length, double
     }
 }
 
-/// The sum of neighbours, in one order wherever they lie.
+/// The sum of at most `most_at_once` neighbours, in one order on all machines: 32 sums of every 32nd, then those.
 template <class Number>
-double sum_of_run(const Number* numbers, index count) {
-    constexpr index sums = 4;
-    Lanes<double> sum[sums] = {};
+double sum_of_part(const Number* numbers, index count) {
+    constexpr index sums = 32;
+    constexpr index vectors = sums / lanes;
+    Lanes<double> sum[vectors] = {};
     index x = 0;
-    for (; x + sums * lanes <= count; x += sums * lanes) {
-        for (index i = 0; i < sums; ++i) {
+    for (; x + sums <= count; x += sums) {
+        for (index i = 0; i < vectors; ++i) {
             sum[i] += load_widened<double>(numbers + x + i * lanes);
         }
     }
-    for (; x + lanes <= count; x += lanes) {
-        sum[0] += load_widened<double>(numbers + x);
+    Number last[lanes] = {};
+    std::copy_n(numbers + count - (count - x) % lanes, (count - x) % lanes, last);
+    for (index i = 0; i < vectors; ++i) {
+        const index rest = count - x - i * lanes;
+        if (rest >= lanes) {
+            sum[i] += load_widened<double>(numbers + x + i * lanes);
+        } else if (rest > 0) {
+            sum[i] += load_widened<double>(last);
+        }
     }
-    double rest = 0;
-    for (; x < count; ++x) {
-        rest += static_cast<double>(numbers[x]);
+    for (index half = vectors / 2; half > 0; half /= 2) {
+        for (index i = 0; i < half; ++i) {
+            sum[i] += sum[i + half];
+        }
     }
-    return sum_of_lanes<double>((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
+    double total[lanes];
+    store_lanes(total, sum[0]);
+    for (index half = lanes / 2; half > 0; half /= 2) {
+        for (index i = 0; i < half; ++i) {
+            total[i] += total[i + half];
+        }
+    }
+    return total[0];
+}
+
+/// The same of any number of them.
+template <class Number>
+double sum_of_run(const Number* numbers, index count) {
+    double sum = 0;
+    for (index x = 0; x < count; x += most_at_once) {
+        sum += sum_of_part(numbers + x, std::min(most_at_once, count - x));
+    }
+    return sum;
 }
 
 /// Sums of spans of a row, by the simplest loop that they allow.
@@ -276,6 +304,7 @@ public:
           out_run_(run_of(out)),
           along_(spans.columns, numbers.first.columns),
           in_place_(divided_ == Divided::sums && can_read_in_place()),
+          in_parts_(along_.whole() && !in_place_ && longest(spans.rows) * numbers.first.columns > most_loaded),
           read_(row_reader<AsNumber, double>(numbers.element)),
           write_(row_writer<FromNumber, double>(out.element)),
           column_divisors_(divisors.columns.divisors.begin(), divisors.columns.divisors.end()),
@@ -326,7 +355,7 @@ private:
         index band = std::clamp<index>(most_results / std::max<index>(1, out_.first.columns), 1,
                                        std::max<index>(1, out_.first.rows));
         const auto too_many = [&] {  // spans may lie far apart
-            return !in_place_ && rows_of(0, band).size() * numbers_.first.columns > most_numbers;
+            return !in_place_ && !in_parts_ && rows_of(0, band).size() * numbers_.first.columns > most_numbers;
         };
         while (band > 1 && (too_many() || band_cost(band) > longest_band)) {
             band = (band + 1) / 2;
@@ -336,8 +365,11 @@ private:
 
     /// Numbers of a plane that a task loads at most.
     index choose_loaded() const {
+        if (in_place_ || in_parts_) {
+            return in_parts_ ? most_at_once : 0;
+        }
         index most = 0;
-        for (index row = 0; !in_place_ && row < out_.first.rows; row += band_) {
+        for (index row = 0; row < out_.first.rows; row += band_) {
             most = std::max(most, rows_of(row, band_).size());
         }
         return most * numbers_.first.columns;
@@ -373,14 +405,18 @@ private:
         auto* const results = scratch.take<double>(together_ * band_ * out_.first.columns + row_slack);
         const index count = std::min(band_, out_.first.rows - row);
         const Span rows = rows_of(row, count);
-        if (!in_place_) {
+        if (!in_place_ && !in_parts_) {
             load(planes, rows, loaded);
         }
         const index columns = numbers_.first.columns;
         ConstPlane plane{};
         for (index i = 0; i < planes.count; ++i) {
             double* const sums = results + i * count * out_.first.columns;
-            if (in_place_) {
+            if (in_parts_) {
+                for (index y = 0; y < count; ++y) {
+                    sums[y] = sum_in_parts(planes.first + i, spans_.rows[static_cast<std::size_t>(row + y)], loaded);
+                }
+            } else if (in_place_) {
                 plane = i == 0 || number_run_ != Run::stack ? numbers_.plane(planes.first + i) : next_plane(plane);
                 const auto* const first = reinterpret_cast<const float*>(plane.at(rows.begin, 0));
                 sum_plane(first, plane.row_stride / index{sizeof(float)}, {row, row + count}, line, sums);
@@ -394,6 +430,26 @@ private:
     static ConstPlane next_plane(ConstPlane plane) {
         plane.data += plane.rows * plane.columns * index{sizeof(float)};
         return plane;
+    }
+
+    /// The sum of whole rows, in the order of `sum_of_run`.
+    double sum_in_parts(index number, const Span& rows, double* part) const {
+        const ConstPlane plane = numbers_.plane(number);
+        double sum = 0;
+        index filled = 0;
+        for (index row = rows.begin; row < rows.end; ++row) {
+            for (index column = 0; column < plane.columns;) {
+                const index count = std::min(most_at_once - filled, plane.columns - column);
+                read_(plane.at(row, column), plane.column_stride, count, part + filled);
+                column += count;
+                filled += count;
+                if (filled == most_at_once || (row + 1 == rows.end && column == plane.columns)) {
+                    sum += sum_of_part(part, filled);
+                    filled = 0;
+                }
+            }
+        }
+        return sum;
     }
 
     /// The sums of the outputs of some rows; `numbers` begins with the first row that they need.
@@ -474,6 +530,9 @@ private:
         if (divided_ == Divided::sums) {
             divide(results, planes.count, row, count, columns);
         }
+        for (index x = 0; x < planes.count * size; ++x) {
+            results[x] = quiet(results[x]);
+        }
         const index result_size = item_size_of(out_.element.dtype);
         if (out_run_ == Run::stack && count == out_.first.rows) {
             return write_(results, planes.count * size, out_.plane(planes.first).data, result_size);
@@ -497,6 +556,7 @@ private:
     Run number_run_, out_run_;
     SumSpans along_;
     bool in_place_;  // numbers are read
+    bool in_parts_;  // they are loaded, since there are so many
     ReadRun<double> read_;
     WriteRun<double> write_;
     std::vector<double> column_divisors_;
@@ -506,14 +566,16 @@ private:
 };
 }  // namespace
 
-bool has_row_average(const ConstStack& numbers, const SummedSpans& spans) {
+bool has_row_average(const ConstStack& numbers, const SummedSpans& spans, Divided divided) {
     const bool known = visit_dtype(numbers.element.dtype, [](auto tag) {
         using T = typename decltype(tag)::type;
         return !std::is_same_v<T, Bool> && (is_float<T> ? sizeof(T) <= 4 : sizeof(T) <= 2);
     });
+    // Whatever the layout, which must not show in the sums.
     const index columns = numbers.first.columns;
+    const bool whole = divided == Divided::sums && spans.columns == std::vector{Span{0, columns}};
     return known && columns <= widest && static_cast<index>(spans.columns.size()) <= widest &&
-           longest(spans.rows) * columns <= (reads_in_place(numbers) ? most_in_place : most_loaded);
+           longest(spans.rows) * columns <= (whole ? most_in_run : most_loaded);
 }
 
 void row_average(const ConstStack& numbers, const MutableStack& out, const SummedSpans& spans,

@@ -18,7 +18,7 @@ enum class Divided { sums, numbers };
 
 /// Whether there is such a loop: for float16, float32 and integers of up to 16 bits, where neither rows nor windows are
 /// huge.
-bool has_row_average(const ConstStack& numbers, const SummedSpans& spans);
+bool has_row_average(const ConstStack& numbers, const SummedSpans& spans, Divided divided);
 
 /// out[y, x] = the sum over `spans`, divided by divisors.rows.divisors[y] * divisors.columns.divisors[x]; or each of
 /// its numbers by those of the number's own row and column. Spans may be empty. Results are rounded once.

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "core/check.hpp"
+#include "core/finite.hpp"
 #include "kernels/row_average.hpp"
 #include "parallel/parallel_for.hpp"
 #include "rows/copy_element.hpp"
@@ -322,10 +323,10 @@ private:
             return saturate_integer<Result>(rounded_quotient(state.value(), divisor));
         } else if constexpr (std::is_same_v<State, ScaledSum>) {
             const double count = static_cast<double>(divisor);
-            return std::isfinite(state.plain.sum) ? state.plain.value() / count
-                                                  : state.scaled.value() / count / ScaledSum::scale;
+            return quiet(std::isfinite(state.plain.sum) ? state.plain.value() / count
+                                                        : state.scaled.value() / count / ScaledSum::scale);
         } else {
-            return static_cast<double>(state.value()) / static_cast<double>(divisor);
+            return quiet(static_cast<double>(state.value()) / static_cast<double>(divisor));
         }
     }
 
@@ -368,7 +369,7 @@ public:
             double results[group];
             const index here = std::min(group, count - first);
             for (index i = 0; i < here; ++i) {
-                results[i] = states[first + i].value();
+                results[i] = quiet(states[first + i].value());
             }
             write_(results, here, target.at(row, column + first), target.column_stride);
         }
@@ -480,7 +481,7 @@ void require_windows(const PoolWindows& windows, index rows, index columns, cons
 void average_windows(const ConstStack& image, const MutableStack& out, const PoolWindows& windows, int workers) {
     require_windows(windows, image.first.rows, image.first.columns, out);
     const SummedSpans spans{windows.rows.spans, windows.columns.spans};
-    if (has_row_average(image, spans)) {
+    if (has_row_average(image, spans, Divided::sums)) {
         return row_average(image, out, spans, windows, Divided::sums, workers);
     }
     const bool to_float = out.element.dtype >= Dtype::float16;
@@ -517,7 +518,7 @@ void average_windows_backward(const ConstStack& grad, const MutableStack& out, c
             "average_windows_backward: one gradient per window");
     const SummedSpans spans{outputs_of_pixels(windows.rows, out.first.rows),
                             outputs_of_pixels(windows.columns, out.first.columns)};
-    if (has_row_average(grad, spans)) {
+    if (has_row_average(grad, spans, Divided::numbers)) {
         return row_average(grad, out, spans, windows, Divided::numbers, workers);
     }
     const PoolAxis rows{spans.rows, {}};

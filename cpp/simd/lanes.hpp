@@ -97,19 +97,6 @@ IMKERNELS_INLINE Lanes<T> repeated(Lanes<T> lanes) {
     return ordered<[](index lane) { return first + lane % count; }, T>(lanes, lanes);
 }
 
-/// The sum of all lanes, of halves that are added up.
-template <class T>
-IMKERNELS_INLINE T sum_of_lanes(Lanes<T> lanes) {
-    T numbers[lane_count<T>];
-    std::memcpy(numbers, &lanes, sizeof(numbers));
-    for (index half = lane_count<T> / 2; half > 0; half /= 2) {
-        for (index lane = 0; lane < half; ++lane) {
-            numbers[lane] += numbers[lane + half];
-        }
-    }
-    return numbers[0];
-}
-
 /// A number in every lane.
 template <class T>
 IMKERNELS_INLINE Lanes<T> broadcast(T number) {
