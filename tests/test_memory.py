@@ -234,7 +234,10 @@ def _peak_of_huge_images(name, workers):
         "adaptive_max_pool_with_argmax": [
             lambda: first(ik.adaptive_max_pool_with_argmax(huge("i8", (9000, 9000)), 3, workers=workers)[1]) == 0,
         ],
-        "adaptive_avg_pool": [lambda: first(ik.adaptive_avg_pool(huge("f8", (9000, 9000)), 2, workers=workers)) == 1],
+        "adaptive_avg_pool": [
+            lambda: first(ik.adaptive_avg_pool(huge("f8", (9000, 9000)), 2, workers=workers)) == 1,
+            lambda: first(ik.adaptive_avg_pool(huge("f4", (4000, 4000)), 1, workers=workers)) == 1,
+        ],
         "adaptive_avg_pool_backward": [
             lambda: first(ik.adaptive_avg_pool_backward(huge("f8", (1, 1)), (500, 500), workers=workers)) == 4e-6,
         ],
