@@ -68,7 +68,7 @@ def _pooling_calls(dtype):
         ),
         "adaptive_max_pool": lambda workers: (ik.adaptive_max_pool(image, (50, None), workers=workers),),
         "adaptive_max_pool_with_argmax": lambda workers: ik.adaptive_max_pool_with_argmax(image, 70, workers=workers),
-        "adaptive_avg_pool": lambda workers: (ik.adaptive_avg_pool(image, (50, 40), workers=workers),),
+        "adaptive_avg_pool": lambda workers: (ik.adaptive_avg_pool(image, (115, 110), workers=workers),),
         "adaptive_avg_pool_backward": lambda workers: (
             ik.adaptive_avg_pool_backward(shares, (230, 331), workers=workers),
         ),

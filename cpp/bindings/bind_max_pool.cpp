@@ -22,6 +22,16 @@ void scatter(const py::array& values, const py::array& argmax, py::array& out, c
         throw py::value_error(error.what());
     }
 }
+
+/// Runs `function(image, values, argmax)` without the GIL, with its checks of memory.
+template <class Pool>
+void pool(const py::array& image, py::array& values, std::optional<py::array>& argmax, const Pool& function) {
+    const ConstStack source = read_view(image);
+    const MutableStack maxima = write_view(values);
+    const std::optional<MutableStack> positions = positions_view(argmax, maxima);
+    require_same_leading(source, maxima);
+    without_gil([&] { function(source, maxima, positions ? &*positions : nullptr); });
+}
 }  // namespace
 
 void register_max_pool(py::module_& module) {
@@ -29,23 +39,19 @@ void register_max_pool(py::module_& module) {
         "max_pool",
         [](const py::array& image, py::array& values, std::optional<py::array> argmax, const Window2D& window,
            int workers) {
-            const ConstStack source = read_view(image);
-            const MutableStack maxima = write_view(values);
-            const std::optional<MutableStack> positions = positions_view(argmax, maxima);
-            require_same_leading(source, maxima);
-            require_pixels(source, maxima, window);
-            without_gil([&] { max_pool(source, maxima, positions ? &*positions : nullptr, window, workers); });
+            pool(image, values, argmax, [&](const auto& source, const auto& maxima, const auto* positions) {
+                require_pixels(source, maxima, window);
+                max_pool(source, maxima, positions, window, workers);
+            });
         },
         py::arg("image"), py::arg("values"), py::arg("argmax").none(true), py::arg("window"), py::arg("workers"));
 
     module.def(
         "adaptive_max_pool",
         [](const py::array& image, py::array& values, std::optional<py::array> argmax, int workers) {
-            const ConstStack source = read_view(image);
-            const MutableStack maxima = write_view(values);
-            const std::optional<MutableStack> positions = positions_view(argmax, maxima);
-            require_same_leading(source, maxima);
-            without_gil([&] { adaptive_max_pool(source, maxima, positions ? &*positions : nullptr, workers); });
+            pool(image, values, argmax, [&](const auto& source, const auto& maxima, const auto* positions) {
+                adaptive_max_pool(source, maxima, positions, workers);
+            });
         },
         py::arg("image"), py::arg("values"), py::arg("argmax").none(true), py::arg("workers"));
 

@@ -21,6 +21,16 @@ struct PlaneView {
     Byte* at(index row, index column) const { return data + row * row_stride + column * column_stride; }
 };
 
+/// The same elements in a single row, if one row follows another.
+template <class Byte>
+PlaneView<Byte> with_long_rows(PlaneView<Byte> plane) {
+    if (plane.row_stride == plane.columns * plane.column_stride) {
+        plane.columns *= plane.rows;
+        plane.rows = 1;
+    }
+    return plane;
+}
+
 /// A batch of planes `(..., H, W)`: the leading axes loop, the last two are the image.
 template <class Byte>
 struct StackView {

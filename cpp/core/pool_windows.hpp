@@ -17,6 +17,14 @@ struct Span {
     bool operator==(const Span&) const = default;
 };
 
+inline index longest(const std::vector<Span>& spans) {
+    index most = 0;
+    for (const Span& span : spans) {
+        most = std::max(most, span.size());
+    }
+    return most;
+}
+
 /// One span per output, of which neither begins nor ends ever move back, and one divisor per output.
 struct PoolAxis {
     std::vector<Span> spans;
@@ -26,13 +34,7 @@ struct PoolAxis {
     index outputs() const { return static_cast<index>(spans.size()); }
     const Span& span(index output) const { return spans[static_cast<std::size_t>(output)]; }
     index divisor(index output) const { return divisors[static_cast<std::size_t>(output)]; }
-    index longest() const {
-        index most = 0;
-        for (const Span& span : spans) {
-            most = std::max(most, span.size());
-        }
-        return most;
-    }
+    index longest() const { return imkernels::longest(spans); }
 };
 
 /// Windows of one size. Each is divided by its pixels in the image, or, with `count_padding`, by those in the image and

@@ -32,29 +32,27 @@
 namespace imkernels {
 
 namespace {
-/// Copies `count` weights of an output channel, from number `first` of those of all its input channels on.
-template <class Work>
-void copy_weights(const ConstStack& weight, index channel, index first, index count, Work* target) {
-    constexpr index size = sizeof(Work);
+/// Whether the weights of an output channel follow each other.
+bool has_dense_channels(const ConstStack& weight, index size) {
     const ConstPlane& kernel = weight.first;
-    const index taps = kernel.rows * kernel.columns;
-    const index apart = weight.leading[1].stride;
-    const std::byte* weights = kernel.data + channel * weight.leading[0].stride;
-    if (kernel.column_stride == size && kernel.row_stride == kernel.columns * size && apart == taps * size) {
-        std::memcpy(target, weights + first * size, static_cast<std::size_t>(count * size));
+    return kernel.column_stride == size && kernel.row_stride == kernel.columns * size &&
+           weight.leading[1].stride == kernel.rows * kernel.row_stride;
+}
+
+/// Copies the weights of an output channel, `count` of them.
+template <class Work>
+void copy_weights(const ConstStack& weight, index channel, index count, Work* target) {
+    constexpr index size = sizeof(Work);
+    ConstPlane kernel = weight.first;
+    kernel.data += channel * weight.leading[0].stride;
+    if (has_dense_channels(weight, size)) {
+        std::memcpy(target, kernel.data, static_cast<std::size_t>(count * size));
         return;
     }
-    index channel_in = first / taps;
-    index row = first % taps / kernel.columns;
-    index column = first % kernel.columns;
-    for (index i = 0; i < count; ++i) {
-        std::memcpy(target++, weights + channel_in * apart + row * kernel.row_stride + column * kernel.column_stride,
-                    size);
-        if (++column == kernel.columns) {
-            column = 0;
-            if (++row == kernel.rows) {
-                row = 0;
-                ++channel_in;
+    for (const Work* const end = target + count; target < end; kernel.data += weight.leading[1].stride) {
+        for (index row = 0; row < kernel.rows; ++row) {
+            for (index column = 0; column < kernel.columns; ++column) {
+                std::memcpy(target++, kernel.at(row, column), size);
             }
         }
     }
@@ -135,7 +133,7 @@ private:
             for (index o = 0; o < layer_.out; ++o) {
                 const index first = o / most_outs * most_outs;
                 const index outs = outs_from(first);
-                copy_weights(weight_, group * layer_.out + o, 0, taps, line.data());
+                copy_weights(weight_, group * layer_.out + o, taps, line.data());
                 Work* target = packed_.data() + (group * padded_out() + first) * taps + (o - first);
                 for (const Work weight : line) {
                     *target = weight;
@@ -321,13 +319,10 @@ private:
     /// Where the weights of an output channel lie, if those of all channels follow each other; nullptr otherwise.
     const Work* dense_weights(index channel) const {
         constexpr index size = sizeof(Work);
-        const ConstPlane& kernel = weight_.first;
-        const index kernel_bytes = kernel.rows * kernel.columns * size;
-        const bool dense = has_rows_of<Result>(weight_) && kernel.row_stride == kernel.columns * size &&
-                           weight_.leading[1].stride == kernel_bytes &&
-                           weight_.leading[0].stride == layer_.in * kernel_bytes;
+        const bool dense = has_rows_of<Result>(weight_) && has_dense_channels(weight_, size) &&
+                           weight_.leading[0].stride == layer_.taps() * size;
         // Signed and unsigned types of one size may alias.
-        return dense ? reinterpret_cast<const Work*>(kernel.data) + channel * layer_.taps() : nullptr;
+        return dense ? reinterpret_cast<const Work*>(weight_.first.data) + channel * layer_.taps() : nullptr;
     }
 
     /// Packs the weights of as many output channels as a vector has lanes.
@@ -470,20 +465,13 @@ bool same_pixels(const auto& one, const auto& other) {
     const auto dense = [](const auto& plane) { return plane.row_stride == plane.columns * plane.column_stride; };
     return one.rows == other.rows && one.columns == other.columns && dense(one) && dense(other);
 }
-
-/// Such an image as a single row.
-auto one_row(auto plane) {
-    plane.columns *= plane.rows;
-    plane.rows = 1;
-    return plane;
-}
 }  // namespace
 
 void conv2d(ConstStack x, const ConstStack& weight, const std::byte* bias, MutableStack out, const Window2D& window,
             index groups, int workers) {
     if (is_one_pixel(window) && same_pixels(x.first, out.first)) {
-        x.first = one_row(x.first);
-        out.first = one_row(out.first);
+        x.first = with_long_rows(x.first);
+        out.first = with_long_rows(out.first);
     }
     require(!out.leading.empty() && detail::channels_fit(x, out.leading.back().extent, weight, groups) &&
                 detail::same_images(x, out),

@@ -27,15 +27,6 @@ Position position_at(const std::byte* source) {
     return detail::load_element<Position, false>(source);
 }
 
-/// The same elements in longer rows, as far as one row follows another.
-ConstPlane with_long_rows(ConstPlane plane) {
-    if (plane.row_stride == plane.columns * plane.column_stride) {
-        plane.columns *= plane.rows;
-        plane.rows = 1;
-    }
-    return plane;
-}
-
 /// Throws for the first position that is not one of the pixels of `out`.
 void refuse_argmax(const ConstStack& argmax, const MutablePlane& out) {
     const auto pixels = static_cast<Position>(out.rows) * static_cast<Position>(out.columns);

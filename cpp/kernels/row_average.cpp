@@ -29,14 +29,6 @@ constexpr index most_loaded = index{1} << 17;  // numbers of a window's rows
 constexpr index most_in_run = index{1} << 24;  // the same where those are a single span
 constexpr index most_at_once = 4096;           // numbers of such a span that are added up before they meet the others
 
-index longest(const std::vector<Span>& spans) {
-    index most = 0;
-    for (const Span& span : spans) {
-        most = std::max(most, span.size());
-    }
-    return most;
-}
-
 /// Whether rows are worth reading as they are: loops over short ones end in many small steps.
 bool reads_in_place(const ConstStack& numbers) {
     constexpr index short_row = 64;
@@ -133,7 +125,7 @@ class SumSpans {
 public:
     SumSpans(const std::vector<Span>& spans, index extent)
         : spans_(spans),
-          most_(longest(spans)),
+          most_(imkernels::longest(spans)),
           zero_(round_up(extent, lanes)),
           before_(std::max<index>(0, spans.empty() ? 0 : most_ - spans.front().end)),
           way_(choose_way(extent)) {
@@ -151,7 +143,8 @@ public:
     index room() const { return margin() + zero_ + 2 * most_taps + 2 * lanes; }
     index margin() const { return round_up(std::max<index>(before_, most_taps), lanes); }
 
-    /// Whether the row is one span.
+    index longest() const { return most_; }
+    /// Whether the row is one span, for which there is `sum_of_run`.
     bool whole() const { return way_ == Way::whole; }
 
     /// Writes up to two vectors past the end.
@@ -160,7 +153,6 @@ public:
             case Way::every: return taps<1>(line, sums);
             case Way::every_other: return taps<2>(line, sums);
             case Way::in_turn: return in_turn(line, sums);
-            case Way::whole: *sums = sum_of_run(line, spans_.front().end); return;
             case Way::some: return some(line, sums);
             default: return many(line, sums);
         }
@@ -302,9 +294,10 @@ public:
           divided_(uniform_ && has_fewer_sums() ? Divided::sums : divided),
           number_run_(run_of(numbers)),
           out_run_(run_of(out)),
+          tallest_(longest(spans.rows)),
           along_(spans.columns, numbers.first.columns),
           in_place_(divided_ == Divided::sums && can_read_in_place()),
-          in_parts_(along_.whole() && !in_place_ && longest(spans.rows) * numbers.first.columns > most_loaded),
+          in_parts_(along_.whole() && !in_place_ && tallest_ * numbers.first.columns > most_loaded),
           read_(row_reader<AsNumber, double>(numbers.element)),
           write_(row_writer<FromNumber, double>(out.element)),
           column_divisors_(divisors.columns.divisors.begin(), divisors.columns.divisors.end()),
@@ -346,8 +339,8 @@ private:
 
     /// Nanoseconds of `rows` rows of outputs on one core (Zen 5), with the rows of the first.
     double band_cost(index rows) const {
-        const double down = static_cast<double>(longest(spans_.rows) * numbers_.first.columns);
-        const double along = static_cast<double>((longest(spans_.columns) + 4) * out_.first.columns);
+        const double down = static_cast<double>(tallest_ * numbers_.first.columns);
+        const double along = static_cast<double>((along_.longest() + 4) * out_.first.columns);
         return static_cast<double>(rows) * (0.1 * down + 0.2 * along) + 20;
     }
 
@@ -554,6 +547,7 @@ private:
     bool uniform_;  // divisors: either may be divided
     Divided divided_;
     Run number_run_, out_run_;
+    index tallest_;  // span of rows
     SumSpans along_;
     bool in_place_;  // numbers are read
     bool in_parts_;  // they are loaded, since there are so many

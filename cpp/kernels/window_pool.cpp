@@ -416,12 +416,8 @@ public:
 
     /// The maximum of a plane, which is its only window.
     State search_plane(index plane) const {
-        ConstPlane source = image_.plane(plane);
-        const index columns = source.columns;
-        if (source.row_stride == columns * source.column_stride) {  // rows follow each other
-            source.columns *= source.rows;
-            source.rows = 1;
-        }
+        const ConstPlane source = with_long_rows(image_.plane(plane));
+        const index columns = image_.first.columns;
         Key keys[part];
         State best{std::numeric_limits<Key>::min(), 0, 0};
         for (index row = 0; row < source.rows; ++row) {

@@ -201,11 +201,14 @@ public:
             }
         }
         const auto number = static_cast<index>(count);
-        switch (early_) {
-            case 2: return add_terms<Total, most_terms, 2>(terms.data(), number, length, finish, results);
-            case 1: return add_terms<Total, most_terms, 1>(terms.data(), number, length, finish, results);
-            default: return add_terms<Total>(terms.data(), number, length, finish, results);
+        if constexpr (is_mixed) {
+            switch (early_) {
+                case 2: return add_terms<Total, most_terms, 2>(terms.data(), number, length, finish, results);
+                case 1: return add_terms<Total, most_terms, 1>(terms.data(), number, length, finish, results);
+                default: break;
+            }
         }
+        add_terms<Total>(terms.data(), number, length, finish, results);
     }
 
 private:
