@@ -390,17 +390,21 @@ void extremum_filter(const ConstStack& image, const MutableStack& out, const Win
                      NanPolicy nan, const std::byte* fill, int workers) {
     require(out.element.dtype == image.element.dtype, "extremum_filter: the result has the type of the image");
     const WidePlanes planes = wide_planes(image, out, window);
+    const auto by_keys = [&](const WidePlanes& part) {
+        visit_dtype(image.element.dtype, [&](auto tag) {
+            using Key = OrderKey<typename decltype(tag)::type>;
+            if (extremum == Extremum::minimum) {
+                ExtremumFilter<Key, Lesser>(part, nan, fill).run(workers);
+            } else {
+                ExtremumFilter<Key, Greater>(part, nan, fill).run(workers);
+            }
+        });
+    };
     if (has_window_3x3(planes)) {
-        return extremum_3x3(planes, extremum, fill, workers);
+        extremum_3x3(planes, extremum, fill, workers, by_keys);
+    } else {
+        by_keys(planes);
     }
-    visit_dtype(image.element.dtype, [&](auto tag) {
-        using Key = OrderKey<typename decltype(tag)::type>;
-        if (extremum == Extremum::minimum) {
-            ExtremumFilter<Key, Lesser>(planes, nan, fill).run(workers);
-        } else {
-            ExtremumFilter<Key, Greater>(planes, nan, fill).run(workers);
-        }
-    });
 }
 
 }  // namespace imkernels

@@ -292,7 +292,9 @@ void median_network(const ConstStack& image, const MutableStack& out, const Wind
     require(out.element.dtype == image.element.dtype, "median_network: the result has the type of the image");
     const WidePlanes planes = wide_planes(image, out, window);
     if (has_window_3x3(planes)) {
-        return median_3x3(planes, fill, workers);
+        return median_3x3(planes, fill, workers, [&](const WidePlanes& part) {
+            filter_with<3, OrderKey<float>>(part, nan, fill, workers);  // no other type has numbers without keys
+        });
     }
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Key = OrderKey<typename decltype(tag)::type>;
