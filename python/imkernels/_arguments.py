@@ -395,7 +395,7 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: Dtype, casting: Casting, 
         raise TypeError(f"{name} must be a numpy.ndarray, got {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"{name} must have the shape of the result, {shape}, got {out.shape}")
-    if not np.can_cast(dtype, out.dtype, casting):
+    if dtype != out.dtype and not np.can_cast(dtype, out.dtype, casting):
         raise TypeError(f"{name} must allow casting={casting!r} from {dtype}, got dtype {out.dtype}")
     if out.dtype.char not in _SUPPORTED:
         raise TypeError(f"{name} must hold bool, integers or floats of at most 64 bits, got dtype {out.dtype}")
@@ -434,7 +434,8 @@ def shares_memory(target: Array, inputs: Sequence[Array]) -> bool:
 
 
 def _overlap(one: Array, other: Array) -> bool:
-    if not np.may_share_memory(one, other):
+    # Arrays that own their memory share none: soon answered, for small images.
+    if (one is not other and one.flags.owndata and other.flags.owndata) or not np.may_share_memory(one, other):
         return False
     try:
         return np.shares_memory(one, other, max_work=10_000)  # type: ignore[arg-type]  # the stub knows -1 and 0

@@ -141,7 +141,7 @@ struct MergeNetwork {
 template <class Vector>
 IMKERNELS_INLINE void compare_exchange(Vector& low, Vector& high) {
     const Vector least = low < high ? low : high;
-    high = low > high ? low : high;  // a comparison of its own makes it an instruction, for floats too
+    high = low < high ? high : low;
     low = least;
 }
 
