@@ -35,41 +35,59 @@ namespace {
 using detail::Greater;
 using detail::Lesser;
 
-/// result[x] = the best of first[x] and of the same element of all others; `result` may be one of them, or begin
-/// before.
-template <class Better, class Key, std::same_as<const Key*>... Others>
-void combine(index count, Key* result, const Key* first, Others... others) {
-#pragma GCC ivdep
-    for (index x = 0; x < count; ++x) {
-        Key best = first[x];
-        ((best = Better::of(best, others[x])), ...);
-        result[x] = best;
+/// Calls body(x) for the vectors that cover [0, count). They may end behind it, unless they are `exact`: then the last
+/// one begins before the end of the one in front of it, and there are `count` lanes or more.
+template <class Key, class Body>
+IMKERNELS_INLINE void for_vectors(index count, bool exact, const Body& body) {
+    for (index x = 0; x < count; x += lane_count<Key>) {
+        body(exact ? std::min(x, count - lane_count<Key>) : x);
     }
 }
 
-/// result[x] = the best of pixels[x], pixels[x + apart] ... of `size` such, for 0 <= x < count. `line` is room for the
-/// steps in between; it may be where the pixels are.
+/// result[x] = the best of first[x] and of the same element of all others for 0 <= x < count; `result` may be one of
+/// them, or begin before, but not if it is `exact`. Else a vector more is read and written.
+template <class Better, class Key, std::same_as<const Key*>... Others>
+void combine(index count, bool exact, Key* result, const Key* first, Others... others) {
+    if (exact && count < lane_count<Key>) {
+        for (index x = 0; x < count; ++x) {
+            Key best = first[x];
+            ((best = Better::of(best, others[x])), ...);
+            result[x] = best;
+        }
+        return;
+    }
+    for_vectors<Key>(count, exact, [&](index x) IMKERNELS_INLINE_LAMBDA {
+        Lanes<Key> best = load_lanes(first + x);
+        ((best = Better::of(best, load_lanes(others + x))), ...);
+        store_lanes(result + x, best);
+    });
+}
+
+/// result[x] = the best of pixels[x], pixels[x + apart] ... of `size` such, for 0 <= x < count, and of a vector more.
+/// `line` is room for the steps in between; unless nothing behind the pixels may be read, they may be there.
 template <class Better, class Key>
-void best_along(const Key* pixels, index count, index size, index apart, Key* line, Key* result) {
+void best_along(const Key* pixels, bool exact, index count, index size, index apart, Key* line, Key* result) {
     const auto at = [&](index i) { return pixels + i * apart; };
     if (size == 5) {  // one pass rather than two
-        return combine<Better>(count, result, at(0), at(1), at(2), at(3), at(4));
+        return combine<Better>(count, exact, result, at(0), at(1), at(2), at(3), at(4));
     }
     const Key* from = pixels;
     index done = 1;
     for (; 4 * done < size; done *= 4) {
         const index next = done * apart;
-        combine<Better>(count + (size - 4 * done) * apart, line, from, from + next, from + 2 * next, from + 3 * next);
+        combine<Better>(count + (size - 4 * done) * apart, exact, line, from, from + next, from + 2 * next,
+                        from + 3 * next);
         from = line;
+        exact = false;
     }
     const index next = done * apart;
     const Key* const last = from + (size - done) * apart;
     if (size <= 2 * done) {
-        combine<Better>(count, result, from, last);
+        combine<Better>(count, exact, result, from, last);
     } else if (size <= 3 * done) {
-        combine<Better>(count, result, from, from + next, last);
+        combine<Better>(count, exact, result, from, from + next, last);
     } else {
-        combine<Better>(count, result, from, from + next, from + 2 * next, last);
+        combine<Better>(count, exact, result, from, from + next, from + 2 * next, last);
     }
 }
 
@@ -113,12 +131,19 @@ void best_down(const Key* rows, index pitch, index size, index count, Key* const
 
 /// running[x] = the better of it and next[x]; result[x] = the better of that and other[x].
 template <class Better, class Key>
-void advance(Key* __restrict running, const Key* __restrict next, const Key* __restrict other, index count,
-             Key* __restrict result) {
-    for (index x = 0; x < count; ++x) {
-        running[x] = Better::of(running[x], next[x]);
-        result[x] = Better::of(running[x], other[x]);
+void advance(Key* running, const Key* next, const Key* other, index count, Key* result) {
+    if (count < lane_count<Key>) {
+        for (index x = 0; x < count; ++x) {
+            running[x] = Better::of(running[x], next[x]);
+            result[x] = Better::of(running[x], other[x]);
+        }
+        return;
     }
+    for_vectors<Key>(count, true, [&](index x) IMKERNELS_INLINE_LAMBDA {  // what is done twice changes nothing
+        const Lanes<Key> best = Better::of(load_lanes(running + x), load_lanes(next + x));
+        store_lanes(running + x, best);
+        store_lanes(result + x, Better::of(best, load_lanes(other + x)));
+    });
 }
 
 template <class Key, class Better>
@@ -266,8 +291,8 @@ private:
     void reduce_row(const Tile& tile, index position, const Buffers& buffers, Key* row) const {
         const Inside& inside = buffers.inside;
         const auto* const pixels = reinterpret_cast<const Key*>(image_.plane(tile.plane).at(position, 0));
-        const auto reduce = [&](const Key* from, index begin, index end) {
-            best_along<Better>(from, end - begin, window_.columns.size, window_.columns.dilation, buffers.line,
+        const auto reduce = [&](const Key* from, bool exact, index begin, index end) {
+            best_along<Better>(from, exact, end - begin, window_.columns.size, window_.columns.dilation, buffers.line,
                                row + begin);
         };
         const auto reduce_columns = [&](index first, index count, index begin, index end) {
@@ -276,11 +301,11 @@ private:
                 buffers.line[i] = column == no_source ? fill_ : pixels[column];
             }
             if (count > 0) {
-                reduce(buffers.line, begin, end);
+                reduce(buffers.line, false, begin, end);
             }
         };
         reduce_columns(0, inside.before, 0, inside.begin);
-        reduce(pixels + window_.columns.position(tile.column + inside.begin), inside.begin, inside.end);
+        reduce(pixels + window_.columns.position(tile.column + inside.begin), true, inside.begin, inside.end);
         reduce_columns(inside.before, inside.behind, inside.end, tile.columns);
     }
 
@@ -296,7 +321,7 @@ private:
             }
         }
         Key* const dense = step == 1 ? row : buffers.results;
-        best_along<Better>(line, count, window_.columns.size, window_.columns.dilation, line, dense);
+        best_along<Better>(line, false, count, window_.columns.size, window_.columns.dilation, line, dense);
         if (step != 1) {
             for (index x = 0; x < tile.columns; ++x) {
                 row[x] = dense[x * step];
@@ -313,7 +338,7 @@ private:
             const Key* below = row(tile, buffers, group + size - 1);
             for (index y = group + size - 2; y >= group; --y) {
                 Key* here = row(tile, buffers, y);
-                combine<Better>(tile.columns, here, static_cast<const Key*>(here), below);
+                combine<Better>(tile.columns, false, here, static_cast<const Key*>(here), below);
                 below = here;
             }
             std::fill_n(buffers.running, tile.columns, worst);
