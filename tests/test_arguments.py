@@ -363,12 +363,11 @@ def test_planes_without_pixels(function, shape):
 
 
 @functions
-@pytest.mark.parametrize(
-    "axes", [axes for axes in itertools.product(range(-4, 4), repeat=2) if (axes[0] - axes[1]) % 4], ids=str
-)
-def test_any_two_axes(function, axes):
+def test_any_two_axes(function):
     image = image_of(function, (2, 3, 4, 5), np.dtype("i2"))
-    np.testing.assert_array_equal(function(image, axes=axes), image)
+    for axes in itertools.product(range(-4, 4), repeat=2):
+        if (axes[0] - axes[1]) % 4:
+            np.testing.assert_array_equal(function(image, axes=axes), image, err_msg=f"axes={axes}")
 
 
 @numbers

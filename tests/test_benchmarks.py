@@ -30,6 +30,8 @@ from benchmarks.__main__ import ROOT, main
 from benchmarks.cases import Case
 from tests.conftest import peer
 
+pytestmark = pytest.mark.wrapper
+
 MEDIAN = Case("median_filter", 3, "uint8")
 MEDIANS = [Case("median_filter", size, "uint8") for size in (3, 5, 7)]
 LAYER = next(case for case in cases.select("^conv2d-k3-64to64-float32"))

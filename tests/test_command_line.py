@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import peer
 
+pytestmark = pytest.mark.wrapper
+
 MODULE = ("-m", "imkernels")
 
 

@@ -18,6 +18,8 @@ from . import cases, strategies
 from .reference.box_blur import box_blur as exact_mean
 from .reference.median_filter import median_filter as exact_median
 
+pytestmark = pytest.mark.wrapper
+
 NAMES = ("medianBlur", "blur", "boxFilter", "filter2D", "sepFilter2D", "GaussianBlur", "dilate", "erode")
 FUNCTIONS = {name: getattr(ours, name) for name in NAMES}
 DTYPES = ("u1", "u2", "i2", "f4", "f8")

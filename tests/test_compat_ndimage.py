@@ -20,6 +20,8 @@ from tests.cases import random_image
 from tests.conftest import peer
 from tests.strategies import few
 
+pytestmark = pytest.mark.wrapper
+
 ROOT = Path(__file__).parents[1]
 RANKS = ["median_filter", "rank_filter", "percentile_filter"]
 EXTREMES = ["minimum_filter", "maximum_filter", "minimum_filter1d", "maximum_filter1d"]

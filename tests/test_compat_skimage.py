@@ -16,6 +16,8 @@ from . import cases, strategies
 from .conftest import peer
 from .reference.median_filter import median_filter as exact_median
 
+pytestmark = pytest.mark.wrapper
+
 FUNCTIONS = {"median": ours.median, "gaussian": ours.gaussian, "block_reduce": ours.block_reduce}
 MODES = ("nearest", "reflect", "mirror", "wrap", "constant")
 DTYPES = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")

@@ -142,12 +142,11 @@ def test_windows_of_all_extents(mode, size, keywords):
     expected = image.astype(int) - (1 if mode == "constant" else 0)
     for factor, places, extent in zip((column, row), offsets, image.shape, strict=True):
         matrix = np.zeros((extent, extent), int)  # of the weights of pixels in results
-        for weight, place in zip(factor, places, strict=True):
-            for result in range(extent):
-                if mode == "wrap":
-                    matrix[result, (result + place) % extent] += weight
-                elif 0 <= result + place < extent:
-                    matrix[result, result + place] += weight
+        results, taps = np.mgrid[:extent, : len(factor)]
+        pixels = results + places[taps]
+        pixels = pixels % extent if mode == "wrap" else pixels
+        inside = (pixels >= 0) & (pixels < extent)
+        np.add.at(matrix, (results[inside], pixels[inside]), factor[taps[inside]])
         expected = (matrix @ expected).T
     if mode == "constant":  # what stands outside is 1: the sum of all weights, and what the image differs from 1
         expected = expected + int(column.astype(int).sum()) * int(row.astype(int).sum())

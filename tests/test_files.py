@@ -13,6 +13,8 @@ from imkernels.__main__ import main
 
 from tests.conftest import peer
 
+pytestmark = pytest.mark.wrapper
+
 PROGRAM = "python -m imkernels"
 RANDOM = np.random.default_rng(5)
 

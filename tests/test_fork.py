@@ -57,7 +57,7 @@ HELPERS = [_in_child, _calls_are_right]
 
 
 def test_children_of_a_parent_that_has_used_threads():
-    run_alone(_fork_often, 50, helpers=HELPERS)
+    run_alone(_fork_often, 12, helpers=HELPERS)
 
 
 @pytest.mark.sweep
@@ -138,7 +138,7 @@ def _fork_from_a_thread():
     def fork(warm):
         if warm:
             calls.results(3)
-        statuses.extend(_in_child(lambda: _calls_are_right(expected)) for _ in range(5))
+        statuses.extend(_in_child(lambda: _calls_are_right(expected)) for _ in range(2))
 
     for main_is_warm in (False, True):
         if main_is_warm:
@@ -147,7 +147,7 @@ def _fork_from_a_thread():
             thread = threading.Thread(target=fork, args=(thread_is_warm,))
             thread.start()
             thread.join()
-    assert statuses == [0] * 20
+    assert statuses == [0] * 8
 
 
 def test_grandchildren_stay_serial():
@@ -192,7 +192,7 @@ def _fork_beside_calls():
     for thread in threads:
         thread.start()
     try:
-        for number in range(20):
+        for number in range(8):
             assert _in_child(lambda: _calls_are_right(expected)) == 0, number
     finally:
         ended.set()
@@ -265,11 +265,11 @@ def _fork_beside_torch(order):
         return float(torch.ones(3_000_000).add_(1).sum()) == 6_000_000
 
     assert warm_torch()
-    for _ in range(5):  # our own threads have not been asked for yet
+    for _ in range(2):  # our own threads have not been asked for yet
         assert _in_child(lambda: _calls_are_right(expected)) == 0
     assert not calls.different(calls.results(4), expected)
     assert warm_torch()
-    for _ in range(5):
+    for _ in range(2):
         assert _in_child(lambda: _calls_are_right(expected)) == 0
     assert warm_torch()
     assert not calls.different(calls.results(4), expected)

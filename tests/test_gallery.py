@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import peer
 from tests.processes import run_alone
 
+pytestmark = pytest.mark.wrapper
+
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
 EXAMPLES = runpy.run_path(str(GALLERY / "__main__.py"))["EXAMPLES"] if find_spec("matplotlib") else []  # that draw
 
@@ -43,7 +45,6 @@ def test_a_small_network_learns_what_it_learns_in_pytorch(torch, tmp_path, capsy
     assert filters.max() == 255
 
 
-@pytest.mark.wrapper
 def test_workers_of_a_data_loader_prepare_what_the_kernel_of_a_lens_is_learned_from(torch):
     pytest.importorskip("skimage.data")
     main = runpy.run_path(str(GALLERY / "torch_dataloader.py"))["main"]
@@ -76,8 +77,8 @@ def test_a_mosaic_larger_than_memory_is_cleaned_within_it(tmp_path):
     mosaic, clean, half = (np.load(tmp_path / f"{name}.npy") for name in ("mosaic", "clean", "half"))
     assert (mosaic > 30_000).any()
     assert not (clean > 30_000).any()
-    np.testing.assert_array_equal(clean, ik.median_filter(mosaic, 5))
-    np.testing.assert_array_equal(half, ik.max_pool(clean, 2))
+    assert np.array_equal(clean, ik.median_filter(mosaic, 5))
+    assert np.array_equal(half, ik.max_pool(clean, 2))
 
 
 def test_a_scipy_script_counts_the_same_grains_by_either_import(scipy_ndimage):

@@ -404,7 +404,7 @@ def test_large_results_are_those_of_their_parts(dtype, extents, function, shift)
 def test_interleaved_channels_are_filtered_where_they_lie(channels, dtype):
     rng = np.random.default_rng(26)
     borders = itertools.cycle([*MODES, *MIXED_MODES])
-    for extents in [(1, 1), (5, 1), (1, 7), (13, 40), (40, 900)]:
+    for extents in [(1, 1), (5, 1), (1, 7), (13, 40), (17, 500)]:
         for function, window in [
             (ik.median_filter, {"size": 3}),
             (ik.median_filter, {"size": 5, "padding": ((2, 9), (11, 0))}),

@@ -568,52 +568,48 @@ def _interrupt_long_calls(workers):
         return ik.max_pool_backward(grad, argmax, (1, 1), workers=workers)
 
     small = image[:300, :300]
-    # (seconds until Ctrl-C, call): calls of many seconds. Inputs are small, or one pixel repeated.
+    # Calls of many seconds. Inputs are small, or one pixel repeated.
     long_calls = {
-        "median": (0.4, lambda: ik.median_filter(image, 101, method="select", workers=workers)),
-        "box": (0.4, lambda: ik.box_blur(pixel, 25, stride=9, workers=workers)),
-        "correlate": (0.4, lambda: ik.correlate(image, weights, method="direct", workers=workers)),
-        "pool": (0.4, lambda: ik.max_pool_with_argmax(image, 64, stride=1, workers=workers)),
-        "long windows of means": (0.4, lambda: ik.box_blur(small, (1, 1_000_001), workers=workers)),
-        "long windows of minima": (0.4, lambda: ik.minimum_filter(small, (100_001, 1), workers=workers)),
-        "wide averages": (0.4, lambda: ik.avg_pool(long_row, (1, 10_000_000), stride=1, workers=workers)),
-        "large kernels": (0.4, lambda: ik.conv2d(stack[:8, :600], large[:, :8], workers=workers)),
-        "histogram": (0.4, lambda: ik.median_filter(image, 101, method="histogram", workers=workers)),
-        "sliding": (0.4, lambda: ik.median_filter(image, 101, method="sliding", workers=workers)),
-        "planned network": (0.4, lambda: ik.median_filter(image, 59, method="network", workers=workers)),
-        "network": (0.4, lambda: ik.median_filter(pixel, 5, stride=3, workers=workers)),
-        "extrema": (0.4, lambda: ik.maximum_filter(pixel, 31, stride=9, workers=workers)),
-        "separable": (0.4, lambda: ik.correlate_separable(image, weights[0], weights[0], dilation=3, workers=workers)),
-        "averages": (0.4, lambda: ik.avg_pool(pixel, 300, stride=100, workers=workers)),
-        "average of all": (0.4, lambda: ik.adaptive_avg_pool(pixel, 1, workers=workers)),
-        "maximum of all": (0.4, lambda: ik.adaptive_max_pool_with_argmax(pixel, 1, workers=workers)),
-        "spread averages": (0.4, lambda: ik.avg_pool_backward(gradient, (3000, 3000), 200, stride=1, workers=workers)),
-        "convolution": (0.4, lambda: ik.conv2d(stack, bank, workers=workers)),
-        "gradient of images": (
-            0.4,
-            lambda: ik.conv2d_backward_input(stack[:, 6:, 6:], bank, stack.shape, workers=workers),
-        ),
-        "gradient of weights": (
-            0.4,
-            lambda: ik.conv2d_backward_weight(stack[:, 6:, 6:], stack, bank.shape, workers=workers),
-        ),
-        "unpooling": (0.4, lambda: unpool((800, 5000, 5000))),
-        "backward of a batch": (0.4, lambda: backward((800, 5000, 5000))),
-        "backward of a plane": (0.4, lambda: backward((100_000, 300_000))),
+        "median": lambda: ik.median_filter(image, 101, method="select", workers=workers),
+        "box": lambda: ik.box_blur(pixel, 25, stride=9, workers=workers),
+        "correlate": lambda: ik.correlate(image, weights, method="direct", workers=workers),
+        "pool": lambda: ik.max_pool_with_argmax(image, 64, stride=1, workers=workers),
+        "long windows of means": lambda: ik.box_blur(small, (1, 1_000_001), workers=workers),
+        "long windows of minima": lambda: ik.minimum_filter(small, (100_001, 1), workers=workers),
+        "wide averages": lambda: ik.avg_pool(long_row, (1, 10_000_000), stride=1, workers=workers),
+        "large kernels": lambda: ik.conv2d(stack[:8, :600], large[:, :8], workers=workers),
+        "histogram": lambda: ik.median_filter(image, 101, method="histogram", workers=workers),
+        "sliding": lambda: ik.median_filter(image, 101, method="sliding", workers=workers),
+        "planned network": lambda: ik.median_filter(image, 59, method="network", workers=workers),
+        "network": lambda: ik.median_filter(pixel, 5, stride=3, workers=workers),
+        "extrema": lambda: ik.maximum_filter(pixel, 31, stride=9, workers=workers),
+        "separable": lambda: ik.correlate_separable(image, weights[0], weights[0], dilation=3, workers=workers),
+        "averages": lambda: ik.avg_pool(pixel, 300, stride=100, workers=workers),
+        "average of all": lambda: ik.adaptive_avg_pool(pixel, 1, workers=workers),
+        "maximum of all": lambda: ik.adaptive_max_pool_with_argmax(pixel, 1, workers=workers),
+        "spread averages": lambda: ik.avg_pool_backward(gradient, (3000, 3000), 200, stride=1, workers=workers),
+        "convolution": lambda: ik.conv2d(stack, bank, workers=workers),
+        "gradient of images": lambda: ik.conv2d_backward_input(stack[:, 6:, 6:], bank, stack.shape, workers=workers),
+        "gradient of weights": lambda: ik.conv2d_backward_weight(stack[:, 6:, 6:], stack, bank.shape, workers=workers),
+        "unpooling": lambda: unpool((800, 5000, 5000)),
+        "backward of a batch": lambda: backward((800, 5000, 5000)),
+        "backward of a plane": lambda: backward((100_000, 300_000)),
     }
+    seconds_until = dict.fromkeys(long_calls, 0.1)
     if workers == 1:  # a plane is one worker's anyway
         # The indices are checked at some 0.4 ns each, the gradients added up at some 4 ns.
-        long_calls["backward, adding up"] = (2.0, lambda: backward((50_000, 40_000)))
+        long_calls["backward, adding up"] = lambda: backward((25_000, 40_000))
+        seconds_until["backward, adding up"] = 0.6
     expected = ik.median_filter(small, 3, workers=1)
     problems = []
-    for name, (delay, call) in long_calls.items():
+    for name, call in long_calls.items():
         sent = []
 
         def interrupt(sent=sent):
             sent.append(time.perf_counter())
             os.kill(os.getpid(), signal.SIGINT)
 
-        timer = threading.Timer(delay, interrupt)
+        timer = threading.Timer(seconds_until[name], interrupt)
         timer.start()
         try:
             while True:

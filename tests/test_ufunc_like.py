@@ -19,6 +19,8 @@ from imkernels._ufunc import KernelFunction
 from tests.cases import DTYPES, INTEGERS
 from tests.conftest import peer
 
+pytestmark = pytest.mark.wrapper
+
 DTYPE = "dtype is that of the result"
 LOOP_AXES = "out may not add loop axes"
 MASKED = "MaskedArray is refused"
