@@ -286,11 +286,27 @@ def window_plan(
     `name` is what errors call `size`.
     """
     extent = image.shape[-2:]
-    # Exact types only: 1, 1.0 and True are the same key.
-    numbers_are_ints = type(size) is int and type(stride) is int and type(dilation) is int and type(origin) is int
-    if numbers_are_ints and type(padding) is str and type(mode) is str:
+    if is_plain(size, stride, dilation, padding, mode, origin):
         return _cached_plan(extent, size, stride, dilation, padding, mode, origin, name)
     return _plan(extent, size, stride, dilation, padding, mode, origin, name)
+
+
+_PLAIN = {int, str, type(None)}
+
+
+def is_plain(*arguments: Any) -> bool:
+    """Whether arguments are ints, strings, None, or tuples of those or of pairs of those: keys of a cache.
+
+    Exact types only: 1, 1.0 and True are the same key.
+    """
+    for argument in arguments:
+        if type(argument) is tuple:
+            for part in argument:
+                if type(part) not in _PLAIN and not (type(part) is tuple and _PLAIN.issuperset(map(type, part))):
+                    return False
+        elif type(argument) not in _PLAIN:
+            return False
+    return True
 
 
 def footprint_mask(size: Any, footprint: Any) -> tuple[Any, NDArray[np.bool_] | None]:
