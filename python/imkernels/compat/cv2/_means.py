@@ -143,11 +143,7 @@ def _boxed(src: Any, ddepth: Any, ksize: Any, dst: Any, anchor: Any, normalize: 
     place = place_of(width, height, anchor, border, axes)
     target = target_for(dst, pixels.shape, result)
     mean = normalize is None or bool(normalize)
-    rule = _EXACT
-    if pixels.dtype.kind in "iu" and pixels.itemsize <= 4 and result in (FLOAT32, FLOAT64):
-        rule = _Rule(result.name, result.name)
-    elif mean:
-        rule = _mean_rule(pixels.dtype.char, result.char, area)
+    rule = _rule(pixels.dtype.char, result.char, area if mean else 0)
 
     def compute(block: Array, name: str, out: Array | None) -> Array:
         ending = _ending(name, area if mean else 1)
@@ -163,6 +159,7 @@ def _boxed(src: Any, ddepth: Any, ksize: Any, dst: Any, anchor: Any, normalize: 
     return target.handed_over(found)
 
 
+@functools.lru_cache(maxsize=1024)
 def _ending(rule: str, area: int) -> Ending:
     """Return what makes means by a rule."""
     if rule == "even":
@@ -187,9 +184,12 @@ _EXACT = _Rule("even", "even")
 
 
 @functools.lru_cache(maxsize=1024)
-def _mean_rule(source: str, result: str, area: int) -> _Rule:
-    """Return OpenCV's rounding of means of integers; "even", as of `box_blur`, wherever the results are the same."""
-    if np.dtype(source) not in (UINT8, UINT16, INT16) or np.dtype(result).kind == "f" or area == 1:
+def _rule(source: str, result: str, area: int) -> _Rule:
+    """Return OpenCV's rounding of means, or of sums (0); "even", as of `box_blur`, wherever results are the same."""
+    pixels = np.dtype(source)
+    if pixels.kind in "iu" and pixels.itemsize <= 4 and np.dtype(result) in (FLOAT32, FLOAT64):
+        return _Rule(np.dtype(result).name, np.dtype(result).name)
+    if pixels not in (UINT8, UINT16, INT16) or np.dtype(result).kind == "f" or area <= 1:
         return _EXACT
     if source == result == "B" and area <= 256:
         names = _Rule("fixed", "fixed")
