@@ -116,10 +116,7 @@ def matrix_of(value: Any, name: str) -> Array:
     """Return a kernel as (rows, columns); one axis is a row."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be a numpy.ndarray, got {type(value).__name__}")
-    if value.ndim < 2:
-        matrix = value.reshape(1, -1)
-    else:
-        matrix = value[:, :, 0] if value.shape[2:] == (1,) else value
+    matrix = value.reshape(1, -1) if value.ndim < 2 else value[:, :, 0] if value.shape[2:] == (1,) else value
     if matrix.ndim != 2 or matrix.size == 0:
         raise ValueError(f"{name} must be a matrix that is not empty, got shape {value.shape}")
     return matrix
@@ -194,7 +191,7 @@ class Place(NamedTuple):
     axes: Axes
 
     def keywords(self) -> Keywords:
-        return self._asdict()
+        return {"mode": self.mode, "origin": self.origin, "axes": self.axes}
 
     def geometry(self) -> Geometry:
         return Geometry(1, 1, "same", self.mode, 0.0, self.origin)

@@ -12,8 +12,6 @@ from imkernels.compat.cv2._arguments import (
     BORDER_WRAP,
     FLOAT32,
     FLOAT64,
-    UINT8,
-    UINT16,
     Place,
     image_of,
     pair_of,
@@ -81,19 +79,18 @@ def GaussianBlur(  # noqa: N802
     width, height = pair_of(ksize, "ksize")
     across = real_of(sigmaX, "sigmaX")
     down = 0.0 if sigmaY is None else real_of(sigmaY, "sigmaY")
-    bits = {UINT8: 8, UINT16: 16}.get(pixels.dtype.newbyteorder("="))
-    reach = 3 if bits == 8 else 4
-    row = _gaussian(width, across, reach, bits)
-    column = _gaussian(height, down if down > 0 else across, reach, bits)
     result = pixels.dtype.newbyteorder("=")
+    row = _gaussian(width, across, result.char)
+    column = _gaussian(height, down if down > 0 else across, result.char)
     target = target_for(dst, pixels.shape, result)
     place = Place("wrap", 0, axes) if borderType == BORDER_WRAP else place_of(1, 1, None, borderType, axes)
-    # Sums of weights in fixed point are exact, those of 16-bit pixels in float64.
-    loop = FLOAT64 if bits == 16 or result == FLOAT64 or pixels.itemsize == 8 else FLOAT32
-    ending = Ending() if bits is None else Ending(0.5, toward_zero=True)
+    # Sums in fixed point are exact.
+    ending = Ending(0.5, toward_zero=True) if result.char in _FRACTION_BITS else Ending()
     wanted = Result(target.out, result, "same_kind", None, ending)
-    return target.handed_over(separated(pixels, (column.astype(loop), row.astype(loop)), place, wanted))
+    return target.handed_over(separated(pixels, (column, row), place, wanted))
 
+
+_FRACTION_BITS = {"B": 8, "H": 16}  # of weights in fixed point
 
 # Weights where sigma is not given.
 _BINOMIAL = {
@@ -106,8 +103,9 @@ _BINOMIAL = {
 
 
 @functools.lru_cache(maxsize=1024)
-def _gaussian(taps: int, sigma: float, reach: int, bits: int | None) -> Array:
-    """Return a Gaussian's weights, of which `bits` are a fraction's."""
+def _gaussian(taps: int, sigma: float, pixels: str) -> Array:
+    """Return a Gaussian's weights for pixels of a dtype, in that which sums are computed in."""
+    reach = 3 if pixels == "B" else 4
     if taps <= 0 and 0 < sigma < 2**20:
         taps = round(2 * reach * sigma + 1) | 1
     if taps < 1 or taps % 2 == 0:
@@ -118,8 +116,14 @@ def _gaussian(taps: int, sigma: float, reach: int, bits: int | None) -> Array:
         deviation = sigma if sigma > 0 else 0.3 * ((taps - 1) / 2 - 1) + 0.8
         weights = np.exp(-0.5 * ((np.arange(taps) - (taps - 1) / 2) / deviation) ** 2)
         weights /= weights.sum()
-    if bits is None:
-        return weights
+    if pixels not in _FRACTION_BITS:
+        return weights.astype(FLOAT64 if np.dtype(pixels).itemsize == 8 else FLOAT32)
+    return _in_fixed_point(weights, _FRACTION_BITS[pixels]).astype(FLOAT32 if pixels == "B" else FLOAT64)
+
+
+def _in_fixed_point(weights: Array, bits: int) -> Array:
+    """Return weights rounded to fractions of so many bits, that still add up to 1."""
+    taps = weights.size
     whole, error = np.zeros(taps), 0.0
     for tap in range(taps // 2):
         exact = weights[tap] * 2**bits + error
