@@ -286,11 +286,27 @@ def window_plan(
     `name` is what errors call `size`.
     """
     extent = image.shape[-2:]
-    # Exact types only: 1, 1.0 and True are the same key.
-    numbers_are_ints = type(size) is int and type(stride) is int and type(dilation) is int and type(origin) is int
-    if numbers_are_ints and type(padding) is str and type(mode) is str:
+    if is_plain(size, stride, dilation, padding, mode, origin):
         return _cached_plan(extent, size, stride, dilation, padding, mode, origin, name)
     return _plan(extent, size, stride, dilation, padding, mode, origin, name)
+
+
+_PLAIN = {int, str, type(None)}
+
+
+def is_plain(*arguments: Any) -> bool:
+    """Whether arguments are ints, strings, None, or tuples of those or of pairs of those: keys of a cache.
+
+    Exact types only: 1, 1.0 and True are the same key.
+    """
+    for argument in arguments:
+        if type(argument) is tuple:
+            for part in argument:
+                if type(part) not in _PLAIN and not (type(part) is tuple and _PLAIN.issuperset(map(type, part))):
+                    return False
+        elif type(argument) not in _PLAIN:
+            return False
+    return True
 
 
 def footprint_mask(size: Any, footprint: Any) -> tuple[Any, NDArray[np.bool_] | None]:
@@ -349,6 +365,14 @@ def _exact_element(cval: Any, value: Array, dtype: Dtype) -> Array | None:
 # The result
 
 
+class Ending(NamedTuple):
+    """What becomes of sums before they are stored. Only functions that stand in for other libraries' choose it."""
+
+    delta: float = 0.0  # added to sums; to those of means of integers a whole number, at most that of the pixels
+    toward_zero: bool = False  # integers are cut off, not rounded half to even
+    factor: Array | None = None  # what sums of integers in boxes are multiplied by: one float32 or float64, in that
+
+
 class Result(NamedTuple):
     """What a caller says about the result."""
 
@@ -356,6 +380,7 @@ class Result(NamedTuple):
     dtype: DTypeLike | None
     casting: Casting
     workers: int | None
+    ending: Ending = Ending()
 
 
 def result_dtype(dtype: DTypeLike, allowed: str, name: str) -> Dtype:

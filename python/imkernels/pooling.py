@@ -27,6 +27,7 @@ from imkernels._arguments import (
     converted,
     deliver,
     flag,
+    is_plain,
     outputs_along,
     pads,
     pair,
@@ -904,6 +905,6 @@ _cached_plan = functools.lru_cache(maxsize=1024)(_plan)
 
 def _pool_plan(image: Array, size: Any, stride: Any, dilation: Any, padding: Any, ceil_mode: Any) -> Pooling:
     extent = image.shape[-2:]
-    if type(size) is int and type(stride) in (int, type(None)) and type(padding) is int and type(dilation) is int:
+    if is_plain(size, stride, dilation, padding):
         return _cached_plan(extent, size, stride, dilation, padding, flag(ceil_mode, "ceil_mode"))
     return _plan(extent, size, stride, dilation, padding, flag(ceil_mode, "ceil_mode"))
