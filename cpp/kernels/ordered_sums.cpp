@@ -1,11 +1,12 @@
 // Weighted sums as a plain loop of float64 takes them: what SciPy cuts off to integers depends on their last bit.
 //
-// A tile's padded input lies in a buffer of float64 in which every tap of a row of outputs is a contiguous run (see
-// rows/tile_loader.hpp). Each lane of a vector adds up the terms of its own output, one after the other; a
-// multiplication and an addition per term and pixel, and as many loads. Vectors of outputs are computed together, so
-// that additions need not wait for each other. The build keeps the compiler from fusing them with multiplications in
-// this file (CMakeLists.txt).
+// A tile's padded input lies in a buffer in which every tap of a row of outputs is a contiguous run (see
+// rows/tile_loader.hpp). Each lane of a vector adds up the terms of its own output, one after the other: a
+// multiplication, an addition and a load or two per term and pixel. The build keeps the compiler from fusing
+// additions with multiplications in this file (CMakeLists.txt).
 //
+// The bits are only needed where a sum is almost whole. So integers of few bits are first summed in float32, twice as
+// many at once, and again in float64 where one of a block lies so close to a whole number that the error could matter.
 // Of sums along both axes, those down the columns stay in a row of their own, cut off.
 #include "kernels/ordered_sums.hpp"
 
@@ -26,63 +27,122 @@
 namespace imkernels {
 
 namespace {
-/// Where a term finds its pixels, counted from the first tap of an output.
-struct Place {
-    index pixel, partner;
-    double weight;
-    bool paired;
-};
+/// The terms of a sum by where their pixels lie, counted from the first tap of an output.
+struct Places {
+    /// A weight in both types.
+    struct Weight {
+        double exact;
+        float single;
 
-constexpr index lanes = lane_count<double>;
-constexpr int vectors = 4;
-constexpr index together = vectors * lanes;
+        template <class Work>
+        Work as() const {
+            return std::is_same_v<Work, double> ? static_cast<Work>(exact) : static_cast<Work>(single);
+        }
+    };
+    struct Single {
+        index pixel;
+        Weight weight;
+    };
+    struct Pair {
+        index pixel, partner;
+        Weight weight;
+    };
+    std::vector<Single> singles;
+    std::vector<Pair> pairs;
+    bool subtracts;
 
-typedef std::int32_t Whole __attribute__((vector_size(lanes * 4)));
-
-/// Stores sums as doubles, or cut off after the point: as integers, or as the doubles that those are.
-template <bool cuts_off, class To>
-IMKERNELS_INLINE void store_sums(Lanes<double> sums, To* target) {
-    if constexpr (!cuts_off) {
-        store_lanes(target, sums);
-    } else {
-        const Whole whole = __builtin_convertvector(sums, Whole);
-        if constexpr (std::is_same_v<To, double>) {
-            store_lanes(target, __builtin_convertvector(whole, Lanes<double>));
-        } else {
-            std::memcpy(target, &whole, sizeof(whole));
+    template <class Offset>
+    Places(const OrderedTerms& terms, const Offset& offset) : subtracts(terms.subtracts) {
+        for (const OrderedTerm& term : terms.terms) {
+            const Weight weight{term.weight, static_cast<float>(term.weight)};
+            if (term.partner == OrderedTerm::none) {
+                require(pairs.empty(), "ordered_sums: pairs come last");
+                singles.push_back({offset(term.tap), weight});
+            } else {
+                pairs.push_back({offset(term.tap), offset(term.partner), weight});
+            }
         }
     }
-}
+};
 
-/// Computes `count` sums, and up to `together` more behind them.
-template <bool cuts_off, bool subtracts, class To>
-void sum_row(const double* first, index count, const std::vector<Place>& places, To* sums) {
-    for (index x = 0; x < count; x += together) {
-        Lanes<double> totals[vectors]{};
-        for (const Place& place : places) {
-            const double* const pixels = first + x + place.pixel;
-            const double* const partners = first + x + place.partner;
+constexpr int vectors = 4;
+constexpr index block = vectors * lane_count<float>;  // sums that are taken at once
+
+/// Computes a block of sums, one vector's width of lanes after the other.
+template <class Work, bool subtracts, class Pixel>
+IMKERNELS_INLINE void sum_block(const Pixel* first, const Places& places, Work* sums) {
+    constexpr index lanes = lane_count<Work>;
+    for (index x = 0; x < block; x += vectors * lanes) {
+        const auto pixels = [&](index place, int v) IMKERNELS_INLINE_LAMBDA {
+            return load_widened<Work>(first + place + x + v * lanes);
+        };
+        Lanes<Work> totals[vectors]{};
+        for (const auto& [pixel, weight] : places.singles) {
             for (int v = 0; v < vectors; ++v) {
-                Lanes<double> factor = load_lanes(pixels + v * lanes);
-                if (place.paired) {
-                    const Lanes<double> other = load_lanes(partners + v * lanes);
-                    factor = subtracts ? factor - other : factor + other;
-                }
-                totals[v] += place.weight * factor;
+                totals[v] += weight.template as<Work>() * pixels(pixel, v);
+            }
+        }
+        for (const auto& [pixel, partner, weight] : places.pairs) {
+            for (int v = 0; v < vectors; ++v) {
+                const Lanes<Work> one = pixels(pixel, v);
+                const Lanes<Work> other = pixels(partner, v);
+                totals[v] += weight.template as<Work>() * (subtracts ? one - other : one + other);
             }
         }
         for (int v = 0; v < vectors; ++v) {
-            store_sums<cuts_off>(totals[v], sums + x + v * lanes);
+            store_lanes(sums + x + v * lanes, totals[v]);
         }
     }
 }
 
-template <bool cuts_off, class To>
-void sum_row(const double* first, index count, const std::vector<Place>& places, bool subtracts, To* sums) {
-    if (subtracts) {
-        sum_row<cuts_off, true>(first, count, places, sums);
+/// Whether one of a block of sums lies less than `slack` from a whole number.
+bool almost_whole(const float* sums, float slack) {
+    constexpr float integers_only = 0x1.8p23F;  // added to a number, it leaves that without a fraction
+    unsigned found = 0;
+    for (index i = 0; i < block; ++i) {
+        const float whole = sums[i] + integers_only - integers_only;
+        found |= static_cast<unsigned>(std::abs(sums[i] - whole) < slack);
+    }
+    return found != 0;
+}
+
+/// Stores what comes before the point.
+template <class Work, class To>
+void cut_off(const Work* sums, To* target) {
+    for (index i = 0; i < block; ++i) {
+        target[i] = static_cast<To>(static_cast<std::int32_t>(sums[i]));
+    }
+}
+
+/// Computes `count` sums and some behind them, cut off if they are not doubles. `slack` bounds the error of sums in
+/// float32; 0 if they are not worth a try.
+template <bool subtracts, class Pixel, class To>
+void sum_row(const Pixel* first, index count, const Places& places, float slack, To* sums) {
+    for (index x = 0; x < count; x += block) {
+        if constexpr (std::is_same_v<To, double>) {
+            sum_block<double, subtracts>(first + x, places, sums + x);
+        } else {
+            if (slack > 0) {
+                float singles[block];
+                sum_block<float, subtracts>(first + x, places, singles);
+                if (!almost_whole(singles, slack)) {
+                    cut_off(singles, sums + x);
+                    continue;
+                }
+            }
+            double doubles[block];
+            sum_block<double, subtracts>(first + x, places, doubles);
+            cut_off(doubles, sums + x);
+        }
+    }
+}
+
+template <class Pixel, class To>
+void sum_row(const Pixel* first, index count, const Places& places, float slack, To* sums) {
+    if (places.subtracts) {
+        sum_row<true>(first, count, places, slack, sums);
     } else {
-        sum_row<cuts_off, false>(first, count, places, sums);
+        sum_row<false>(first, count, places, slack, sums);
     }
 }
 
@@ -99,73 +159,77 @@ double magnitude(const OrderedTerms& terms) {
         });
 }
 
-/// `Result` is int32, which holds all sums, or double.
-template <class Result>
+/// A bound of the error of sums in float32 of pixels up to `bound`; 0 where most blocks had to be taken again.
+float slack_of(const OrderedTerms& terms, double bound) {
+    const double slack = static_cast<double>(terms.terms.size() + 4) * 0x1p-24 * magnitude(terms) * bound;
+    return slack < 0x1p-9 ? static_cast<float>(slack) : 0;
+}
+
+/// Pixels are floats and results int32, which hold all of both, or they are doubles.
+template <class Pixel, class Result>
 class OrderedSums {
 public:
+    /// `bound`: of the magnitude of pixels, where sums in float32 may do.
     OrderedSums(const ConstStack& image, const MutableStack& out, const Window2D& window, const OrderedTerms& terms,
-                const OrderedTerms& across, const std::byte* fill)
+                const OrderedTerms& across, const std::byte* fill, double bound)
         : image_(image),
           out_(out),
-          subtracts_(terms.subtracts),
-          subtracts_across_(across.subtracts),
           twice_(!across.terms.empty()),
           reach_(window.columns.reach()),
-          cost_(0.4 + 0.5 * static_cast<double>(terms.terms.size() + across.terms.size()) / static_cast<double>(lanes)),
-          shape_(choose_tile(out.first.rows, out.first.columns, window, sizeof(double), cost_)),
-          loader_(window, shape_.rows, shape_.columns, ColumnLayout::phases, row_reader<AsNumber, double>(image.element),
-                  {read_double(fill), false}),
-          write_(row_writer<FromNumber, Result>(out.element)) {
+          cost_(0.4 + 0.5 * static_cast<double>(terms.terms.size() + across.terms.size()) /
+                          static_cast<double>(lane_count<double>)),
+          shape_(choose_tile(out.first.rows, out.first.columns, window, sizeof(Pixel), cost_)),
+          loader_(window, shape_.rows, shape_.columns, ColumnLayout::phases, row_reader<AsNumber, Pixel>(image.element),
+                  {static_cast<Pixel>(read_double(fill)), false}, 1, aligned_pitch(window, shape_)),
+          write_(row_writer<FromNumber, Result>(out.element)),
+          places_(terms, [&](index tap) { return place_of(tap, twice_ ? 1 : window.columns.size); }),
+          places_across_(across, [](index tap) { return tap; }),
+          slack_(slack_of(terms, bound)),
+          slack_across_(slack_of(across, bound * std::max(1.0, magnitude(terms)))) {
         require(write_ != nullptr, "ordered_sums: no loop for this element type of the result");
-        for (const OrderedTerm& term : terms.terms) {
-            const index width = twice_ ? 1 : window.columns.size;
-            const auto offset = [&](index tap) { return loader_.tap(tap / width, tap % width); };
-            places_.push_back(place_of(term, offset));
-        }
-        for (const OrderedTerm& term : across.terms) {
-            places_across_.push_back(place_of(term, [](index tap) { return tap; }));
-        }
     }
 
     void run(int workers) const {
-        const std::size_t bytes = Scratch::bytes<double>(loader_.size()) + Scratch::bytes<double>(line_size()) +
+        const std::size_t bytes = Scratch::bytes<Pixel>(loader_.size()) + Scratch::bytes<Pixel>(line_size()) +
                                   Scratch::bytes<Result>(shape_.columns + row_slack);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost_, image_.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { sum(tile, scratch); });
     }
 
 private:
-    static constexpr bool whole = std::is_same_v<Result, std::int32_t>;
-    static_assert(together <= row_slack);
+    static_assert(block <= row_slack);
 
-    template <class Offset>
-    static Place place_of(const OrderedTerm& term, const Offset& offset) {
-        const bool paired = term.partner != OrderedTerm::none;
-        return {offset(term.tap), paired ? offset(term.partner) : 0, term.weight, paired};
+    /// Rows of the buffer that begin where a vector may: loads down the columns then lie in one cache line each.
+    static index aligned_pitch(const Window2D& window, TileShape shape) {
+        return window.columns.stride == 1
+                   ? round_up(window.columns.cover(shape.columns) + row_slack, lane_count<Pixel>)
+                   : 0;
     }
+
+    index place_of(index tap, index width) const { return loader_.tap(tap / width, tap % width); }
 
     index line_size() const { return twice_ ? shape_.columns + reach_ - 1 + row_slack : 0; }
 
     void sum(const Tile& tile, Scratch scratch) const {
-        double* const pixels = scratch.take<double>(loader_.size());
-        double* const line = scratch.take<double>(line_size());
+        Pixel* const pixels = scratch.take<Pixel>(loader_.size());
+        Pixel* const line = scratch.take<Pixel>(line_size());
         Result* const sums = scratch.take<Result>(shape_.columns + row_slack);
         loader_.load(image_.plane(tile.plane), tile.row, tile.column, tile.rows, tile.columns, pixels);
         const MutablePlane target = out_.plane(tile.plane);
         for (index y = 0; y < tile.rows; ++y) {
-            const double* first = pixels + y * loader_.output_pitch();
+            const Pixel* first = pixels + y * loader_.output_pitch();
             if (twice_) {
-                sum_row<whole>(first, tile.columns + reach_ - 1, places_, subtracts_, line);
-                sum_row<whole>(line, tile.columns, places_across_, subtracts_across_, sums);
+                sum_row(first, tile.columns + reach_ - 1, places_, slack_, line);
+                sum_row(line, tile.columns, places_across_, slack_across_, sums);
             } else {
-                sum_row<whole>(first, tile.columns, places_, subtracts_, sums);
+                sum_row(first, tile.columns, places_, slack_, sums);
             }
             write(sums, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
         }
     }
 
     void write(Result* sums, index count, std::byte* target, index stride) const {
-        if constexpr (!whole) {
+        if constexpr (std::is_same_v<Result, double>) {
             for (index x = 0; out_.element.dtype < Dtype::float16 && x < count; ++x) {
                 sums[x] = std::trunc(sums[x]);
             }
@@ -175,14 +239,14 @@ private:
 
     const ConstStack& image_;
     const MutableStack& out_;
-    bool subtracts_, subtracts_across_;
     bool twice_;
     index reach_;  // of the window, along the rows
     double cost_;
     TileShape shape_;
-    TileLoader<double> loader_;
+    TileLoader<Pixel> loader_;
     WriteRun<Result> write_;
-    std::vector<Place> places_, places_across_;
+    Places places_, places_across_;
+    float slack_, slack_across_;
 };
 
 void require_taps(const OrderedTerms& terms, index taps) {
@@ -205,9 +269,9 @@ void ordered_sums(const ConstStack& image, const MutableStack& out, const Window
                        window.rows.stride == 1 && window.columns.stride == 1),
             "ordered_sums: sums along both axes are of few bits, at every pixel");
     if (whole) {
-        OrderedSums<std::int32_t>(image, out, window, terms, across, fill).run(workers);
+        OrderedSums<float, std::int32_t>(image, out, window, terms, across, fill, bound).run(workers);
     } else {
-        OrderedSums<double>(image, out, window, terms, across, fill).run(workers);
+        OrderedSums<double, double>(image, out, window, terms, across, fill, bound).run(workers);
     }
 }
 

@@ -2,7 +2,6 @@
 
 import functools
 import numbers as kinds_of_numbers
-from collections.abc import Sequence
 from operator import index
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 import imkernels as ik
+from imkernels import _core
 from imkernels._arguments import Array
 from imkernels._dtypes import Dtype
 from imkernels.compat.ndimage._arguments import (
@@ -25,25 +25,26 @@ from imkernels.compat.ndimage._arguments import (
 )
 from imkernels.compat.ndimage._results import job_of
 from imkernels.compat.ndimage._serving import Job, stand_in
-from imkernels.compat.ndimage._sums import correlation_job, numbers
-from imkernels.compat.ndimage._weights import Weights
+from imkernels.compat.ndimage._sums import correlated, numbers, ordered_sums
+from imkernels.compat.ndimage._weights import Weights, terms_of
 from imkernels.compat.ndimage._windows import Line, Step, line_of, step_of
 
 
 class Blur(NamedTuple):
-    """One or two Gaussians as a step and the factors of its kernel, in the order of their axes."""
+    """One or two Gaussians, in the order of their axes."""
 
     step: Step
-    doubles: tuple[Array, Array]
-    singles: tuple[Array, Array]
+    factors: tuple[Array, Array]  # of the kernel
+    singles: tuple[Array, Array]  # the same in float32
+    lines: tuple[tuple[Step, Weights], ...]  # one after the other
+    terms: tuple[_core.OrderedTerms, _core.OrderedTerms] | None  # of both at once; outside stands then no constant
 
 
 class Blurs(NamedTuple):
-    """The Gaussians along all axes, in either of two forms."""
+    """The Gaussians along all axes."""
 
+    pairs: tuple[Blur, ...]
     order: int  # the highest derivative
-    pairs: tuple[Blur, ...]  # for floats
-    lines: tuple[tuple[Step, Weights], ...]  # for integers, which are cut off after every axis
 
 
 class Gaussian(NamedTuple):
@@ -94,53 +95,62 @@ def _gaussian_weights(sigma: Any, order: int, reach: int) -> Array:
     return weights
 
 
-def _blurs_of(ndim: int, gaussians: Sequence[Gaussian]) -> Blurs:
+def _blurs_of(ndim: int, gaussians: list[Gaussian]) -> Blurs:
     # Outside stands the constant after every axis, as there; only for blurs it is also what the first axis makes of it.
     alone = any(gaussian.order > 0 and gaussian.line.mode.endswith("constant") for gaussian in gaussians)
     together = 1 if alone else 2
     pairs = [sorted(gaussians[first : first + together]) for first in range(0, len(gaussians), together)]
-    return Blurs(
-        max((gaussian.order for gaussian in gaussians), default=0),
-        tuple(_pair(ndim, pair) for pair in pairs),
-        tuple(_single(ndim, gaussian) for gaussian in gaussians),
-    )
+    order = max((gaussian.order for gaussian in gaussians), default=0)
+    pairs = [gaussians[first : first + together] for first in range(0, len(gaussians), together)]
+    return Blurs(tuple(_blur(ndim, pair) for pair in pairs), order)
 
 
-def _pair(ndim: int, gaussians: Sequence[Gaussian]) -> Blur:
-    """Return one or two Gaussians, in the order of their axes."""
+def _blur(ndim: int, gaussians: list[Gaussian]) -> Blur:
     step = step_of(ndim, [gaussian.line for gaussian in gaussians])
-    factors = [gaussian.weights for gaussian in gaussians]
+    factors = [gaussian.weights for gaussian in sorted(gaussians)]
     if len(factors) == 1:
         factors.insert(int(step.extents[0] > 1), np.ones(1))
     column, row = factors
-    return Blur(step, (column, row), (column.astype(FLOAT32), row.astype(FLOAT32)))
-
-
-def _single(ndim: int, gaussian: Gaussian) -> tuple[Step, Weights]:
-    step = step_of(ndim, [gaussian.line])
-    return step, Weights(gaussian.weights.reshape(step.extents), True)
+    steps = [step_of(ndim, [gaussian.line]) for gaussian in gaussians]
+    lines = [
+        (step, Weights(gaussian.weights.reshape(step.extents), True))
+        for step, gaussian in zip(steps, gaussians, strict=True)
+    ]
+    terms = None
+    downwards = len(gaussians) == 2 and gaussians[0].line.axis < gaussians[1].line.axis
+    if downwards and not step.lines[1].mode.endswith("constant"):
+        terms = terms_of(lines[0][1]), terms_of(lines[1][1])
+    return Blur(step, (column, row), (column.astype(FLOAT32), row.astype(FLOAT32)), tuple(lines), terms)
 
 
 def _gaussian_job(image: Array, target: Target | None, blurs: Blurs, cval: Any) -> Job | None:
-    if target is None:
-        return None
-    if target.dtype.kind == "f":
-        fill_of(cval, False, image.dtype)  # raises for what is no number
-        return job_of(image, target, [functools.partial(_blurred, pair, cval, target.dtype) for pair in blurs.pairs])
     # The weights of derivatives may differ from SciPy's in the last bit, and with them what integers are cut off to.
-    if blurs.order > 0:
+    if target is None or (target.dtype.kind != "f" and blurs.order > 0):
         return None
-    return correlation_job(image, target, [step for step, _ in blurs.lines], [line for _, line in blurs.lines], cval)
+    fill_of(cval, False, image.dtype)  # raises for what is no number
+    blurred = _blurred if target.dtype.kind == "f" else _cut_off_blurred
+    return job_of(image, target, [functools.partial(blurred, blur, cval, target.dtype) for blur in blurs.pairs])
 
 
 def _blurred(blur: Blur, cval: Any, dtype: Dtype, pixels: Array, out: Array | None) -> Array:
     """Return floats: an image correlated with the outer product of two factors."""
     step = blur.step
     pixels, fill = numbers(pixels, step, cval)
-    column, row = blur.singles if pixels.dtype.char in SINGLE_INPUTS and dtype == FLOAT32 else blur.doubles
+    column, row = blur.singles if pixels.dtype.char in SINGLE_INPUTS and dtype == FLOAT32 else blur.factors
     return ik.correlate_separable(
         pixels, column, row, axes=step.axes, mode=step.mode, cval=fill, origin=step.origin, dtype=dtype, out=out
     )
+
+
+def _cut_off_blurred(blur: Blur, cval: Any, dtype: Dtype, pixels: Array, out: Array | None) -> Array:
+    """Return integers: an image correlated along one axis after the other, and cut off after each."""
+    pixels, fill = numbers(pixels, blur.step, cval)
+    narrow = pixels.dtype.kind != "f" and pixels.dtype.itemsize <= 2 and dtype.itemsize <= 4
+    if blur.terms is not None and narrow and np.can_cast(pixels.dtype, dtype):
+        return ordered_sums(pixels, blur.step, blur.terms, fill, dtype, out)
+    for step, weights in blur.lines[:-1]:
+        pixels = correlated(pixels, step, weights, cval, dtype, None)
+    return correlated(pixels, *blur.lines[-1], cval, dtype, out)
 
 
 @stand_in

@@ -1,8 +1,6 @@
 """Weighted sums: correlations and convolutions."""
 
-import functools
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +28,7 @@ def _correlate_plan(common: Common, weights: Any, axes: Any, convolution: bool) 
         return None
     if convolution:
         values = values[(slice(None, None, -1),) * values.ndim]
-    return correlation_job(image, target, [step], [Weights(values.reshape(step.extents), False)], common.cval)
+    return _correlation_job(image, target, step, Weights(values.reshape(step.extents), False), common.cval)
 
 
 def _line_correlate_plan(common: Common, weights: Array, axis: Any) -> Job | None:
@@ -44,20 +42,20 @@ def _line_correlate_plan(common: Common, weights: Array, axis: Any) -> Job | Non
     step = line_step(image.ndim, values.size, common.origin, common.mode, operator.index(axis))
     if target is None:
         return None
-    return correlation_job(image, target, [step], [Weights(values.reshape(step.extents), True)], common.cval)
+    return _correlation_job(image, target, step, Weights(values.reshape(step.extents), True), common.cval)
 
 
-def correlation_job(image: Array, target: Target, steps: Sequence[Step], weights: Sequence[Weights], cval: Any) -> Job:
-    """Return the job of correlating with one kernel after the other."""
+def _correlation_job(image: Array, target: Target, step: Step, weights: Weights, cval: Any) -> Job:
+    """Return the job of correlating with a kernel."""
     fill_of(cval, False, image.dtype)  # raises for what is no number
 
-    def filtered(step: Step, weights: Weights, pixels: Array, out: Array | None) -> Array:
-        return _correlated(pixels, step, weights, cval, target.dtype, out)
+    def filtered(pixels: Array, out: Array | None) -> Array:
+        return correlated(pixels, step, weights, cval, target.dtype, out)
 
-    return job_of(image, target, [functools.partial(filtered, *stage) for stage in zip(steps, weights, strict=True)])
+    return job_of(image, target, [filtered])
 
 
-def _correlated(pixels: Array, step: Step, weights: Weights, cval: Any, dtype: Dtype, out: Array | None) -> Array:
+def correlated(pixels: Array, step: Step, weights: Weights, cval: Any, dtype: Dtype, out: Array | None) -> Array:
     """Return a correlation as an array of `dtype`; `out`, if it is given, has it and may be written to."""
     pixels, fill = numbers(pixels, step, cval)
     kernel = kernel_of(weights, native(pixels.dtype), dtype)
