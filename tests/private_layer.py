@@ -63,18 +63,33 @@ class Layer:
         self.module.histogram_filter(image, out, window, rank, percentile, fill(0, image), self.workers)
         return out
 
-    def box_blur(self, image, size, *, stride=(1, 1), mode="reflect", cval=0, normalize=True, dtype=None):
+    def box_blur(self, image, size, *, stride=(1, 1), mode="reflect", cval=0, normalize=True, dtype=None, **ending):
         out = self.result(image.shape, stride, image.dtype if dtype is None else dtype)
         window = self.window(size, stride=stride, mode=mode)
-        self.module.box_blur(image, out, window, normalize, fill(cval, image), self.workers)
+        self.module.box_blur(image, out, window, normalize, fill(cval, image), self.workers, **ending)
         return out
 
-    def correlate(self, image, kernel, *, stride=(1, 1), dilation=(1, 1), mode="reflect", cval=0, dtype=None):
+    def correlate(self, image, kernel, *, stride=(1, 1), dilation=(1, 1), mode="reflect", cval=0, dtype=None, **ending):
         """Correlate in the kernel's type: int32, int64, float32 or float64."""
-        out = self.result(image.shape, stride, kernel.dtype if dtype is None else dtype)
-        bank = np.broadcast_to(kernel, image.shape[:-2] + kernel.shape[-2:])
         window = self.window(kernel.shape[-2:], stride=stride, dilation=dilation, mode=mode)
-        self.module.correlate(image, bank, out, window, fill(cval, kernel), self.workers)
+        return self.correlated(self.module.correlate, image, (kernel,), window, stride, cval, dtype, ending)
+
+    def correlate_fft(self, image, kernel, *, stride=(1, 1), mode="reflect", cval=0, dtype=None, **ending):
+        window = self.window(kernel.shape[-2:], stride=stride, mode=mode)
+        return self.correlated(self.module.correlate_fft, image, (kernel,), window, stride, cval, dtype, ending)
+
+    def correlate_separable(self, image, column, row, *, stride=(1, 1), mode="reflect", cval=0, dtype=None, **ending):
+        window = self.window((column.size, row.size), stride=stride, mode=mode)
+        factors = column[:, None], row[None]
+        return self.correlated(self.module.correlate_separable, image, factors, window, stride, cval, dtype, ending)
+
+    def correlated(self, method, image, factors, window, stride, cval, dtype, ending):
+        working = factors[0].dtype
+        out = self.result(image.shape, stride, working if dtype is None else dtype)
+        banks = [np.broadcast_to(factor, image.shape[:-2] + factor.shape[-2:]) for factor in factors]
+        if "delta" in ending:
+            ending["delta"] = np.full((1, 1), ending["delta"], working)
+        method(image, *banks, out, window, fill(cval, factors[0]), self.workers, **ending)
         return out
 
     def max_pool_with_argmax(self, image, size, *, stride=(1, 1), dilation=(1, 1)):

@@ -42,6 +42,7 @@ PRIVATE_TESTS = {
         "test_limits.py",
         "test_memory.py",
         "test_parallel.py",
+        "test_sum_endings.py",
     },
     "imkernels._dtypes": {"test_dtypes.py"},
     "imkernels._info": {"test_info.py"},

@@ -18,7 +18,7 @@
 #include "core/finite.hpp"
 #include "kernels/float_box.hpp"
 #include "kernels/integer_box.hpp"
-#include "rows/row_writer.hpp"
+#include "rows/number_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 
@@ -95,11 +95,26 @@ struct MeanInDouble {
     }
 };
 
+/// The same of integers, to whose sums something is added.
+struct IntegerMeanInDouble {
+    using Result = double;
+    double count, delta;
+    template <class Sum>
+    double operator()(Sum sum) const {
+        return (static_cast<double>(sum) + delta) / count;
+    }
+};
+
 template <class Integer>
 struct ExactMean {
     using Result = Integer;
-    index count;
-    Integer operator()(int128 sum) const { return static_cast<Integer>(rounded_quotient(sum, count)); }
+    index count, delta;
+    Rounding rounding;
+    Integer operator()(int128 sum) const {
+        sum += delta;
+        return saturate_integer<Integer>(rounding == Rounding::toward_zero ? sum / count
+                                                                           : rounded_quotient(sum, count));
+    }
 };
 
 template <class Number>
@@ -111,12 +126,23 @@ struct PlainSum {
     }
 };
 
+/// A product in `Float`.
+template <class Float>
+struct Product {
+    using Result = Float;
+    Float factor;
+    template <class Sum>
+    Float operator()(Sum sum) const {
+        return static_cast<Float>(sum) * factor;
+    }
+};
+
 template <class Sum, class Finish>
 class BoxBlur {
 public:
     /// With `mend`, only results that are no finite numbers are computed, and put in the place of those.
     BoxBlur(const ConstStack& image, const MutableStack& out, const Window2D& window, const std::byte* fill,
-            Finish finish, bool mend)
+            Finish finish, bool mend, Rounding rounding)
         : image_(image),
           out_(out),
           window_(window),
@@ -124,7 +150,7 @@ public:
           shape_(choose_shape(out.first.rows, out.first.columns, window)),
           loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsNumber, Sum>(image.element),
                   read_fill<AsNumber, Sum>(image.element.dtype, fill)),
-          write_(row_writer<FromNumber, Result>(out.element)),
+          write_(number_writer<Result>(out.element, rounding)),
           read_back_(mend ? row_reader<AsNumber, Result>(out.element) : nullptr) {
         require(write_ != nullptr, "box_blur: no loop for this element type of the result");
     }
@@ -309,20 +335,25 @@ int sum_bits(std::size_t size, index count) {
 
 /// Calls run(type of the sums, what becomes of them) for integer pixels.
 template <class Pixel, class Run>
-void blur_integers(bool to_float, bool normalize, index taps, const Run& run) {
+void blur_integers(bool to_float, const BoxEnding& ending, index taps, const Run& run) {
     using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
-    const MeanInDouble<false> mean_in_double{static_cast<double>(taps)};
+    using Exact = std::conditional_t<sizeof(Pixel) == 8, int128, std::int64_t>;
+    const IntegerMeanInDouble mean_in_double{static_cast<double>(taps), static_cast<double>(ending.delta)};
+    const ExactMean<Wide> exact_mean{taps, ending.delta, ending.rounding};
     const int bits = sum_bits(sizeof(Pixel), taps);
-    if (!normalize && to_float) {
-        using Exact = std::conditional_t<sizeof(Pixel) == 8, int128, std::int64_t>;
+    if (ending.factor && ending.factor->dtype == Dtype::float32) {
+        run(std::type_identity<Exact>{}, Product<float>{static_cast<float>(ending.factor->value)});
+    } else if (ending.factor) {
+        run(std::type_identity<Exact>{}, Product<double>{ending.factor->value});
+    } else if (!ending.normalize && to_float) {
         run(std::type_identity<Exact>{}, PlainSum<double>{});
-    } else if (!normalize) {
+    } else if (!ending.normalize) {
         run(std::type_identity<std::uint64_t>{}, PlainSum<Wide>{});
     } else if constexpr (sizeof(Pixel) == 8) {
         if (to_float) {
             run(std::type_identity<int128>{}, mean_in_double);
         } else {
-            run(std::type_identity<int128>{}, ExactMean<Wide>{taps});
+            run(std::type_identity<int128>{}, exact_mean);
         }
     } else if (bits <= 52 || to_float) {
         if constexpr (sizeof(Pixel) <= 2) {
@@ -332,37 +363,44 @@ void blur_integers(bool to_float, bool normalize, index taps, const Run& run) {
         }
         run(std::type_identity<std::int64_t>{}, mean_in_double);
     } else {
-        run(std::type_identity<std::int64_t>{}, ExactMean<Wide>{taps});
+        run(std::type_identity<std::int64_t>{}, exact_mean);
     }
 }
 }  // namespace
 
-void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
+void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& window, const BoxEnding& ending,
               const std::byte* fill, int workers) {
-    if (has_integer_box(image, out, window)) {
-        return integer_box(image, out, window, normalize, fill, workers);
+    const index taps = window.taps();
+    const bool to_float = out.element.dtype >= Dtype::float16;
+    require(ending.delta == 0 || (ending.normalize && ending.delta > 0 && ending.delta <= taps),
+            "box_blur: delta is for means, and at most the number of pixels");
+    require(!ending.factor || (!ending.normalize && ending.rounding == Rounding::half_to_even),
+            "box_blur: a factor is for sums, which are rounded");
+    require(image.element.dtype < Dtype::float16 || (ending.delta == 0 && !ending.factor),
+            "box_blur: delta and factor are for integers");
+    if (has_integer_box(image, out, window, ending)) {
+        return integer_box(image, out, window, ending, fill, workers);
     }
     const bool mend = has_float_box(image, out, window);
-    if (mend && !float_box(image, out, window, normalize, fill, workers)) {
+    if (mend && !float_box(image, out, window, ending.normalize, fill, workers)) {
         return;
     }
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
         const auto run = [&]<class Sum>(std::type_identity<Sum>, auto finish) {
-            BoxBlur<Sum, decltype(finish)>(image, out, window, fill, finish, mend).run(workers);
+            BoxBlur<Sum, decltype(finish)>(image, out, window, fill, finish, mend, ending.rounding).run(workers);
         };
-        const index taps = window.taps();
         const MeanInDouble<std::is_same_v<Pixel, double>> mean_in_double{static_cast<double>(taps)};
         if constexpr (std::is_same_v<Pixel, Bool>) {
             require(false, "box_blur: truth values have no mean");
         } else if constexpr (is_float<Pixel>) {
-            if (!normalize) {
+            if (!ending.normalize) {
                 run(std::type_identity<double>{}, PlainSum<double>{});
             } else {
                 run(std::type_identity<double>{}, mean_in_double);
             }
         } else {
-            blur_integers<Pixel>(out.element.dtype >= Dtype::float16, normalize, taps, run);
+            blur_integers<Pixel>(to_float, ending, taps, run);
         }
     });
 }

@@ -18,7 +18,7 @@
 #include "kernels/detail/near.hpp"
 #include "kernels/detail/sum_tile.hpp"
 #include "kernels/detail/weights.hpp"
-#include "rows/row_writer.hpp"
+#include "rows/number_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
@@ -31,7 +31,8 @@ namespace {
 template <class Work, class Result, class Weight>
 class Correlation {
 public:
-    Correlation(const WidePlanes& planes, const ConstStack& kernel, index kernels, const std::byte* fill)
+    Correlation(const WidePlanes& planes, const ConstStack& kernel, index kernels, const std::byte* fill,
+                const SumEnding& ending)
         : planes_(planes),
           kernel_(kernel),
           kernels_(kernels),
@@ -44,8 +45,10 @@ public:
           blocks_(window_, shape_, sizeof(Work)),
           loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases, reader(),
                   {detail::read_weight<Weight, Work>(fill), false}, planes.channels, square_ > 0 ? square_pitch : 0),
-          write_(row_writer<FromNumber, Result>(planes.out.element)),
-          in_place_(blocks_.count() == 1 && stores_rows(planes.out)),
+          start_(detail::read_delta<Weight, Work>(ending)),
+          write_(number_writer<Result>(planes.out.element, ending.rounding)),
+          in_place_(blocks_.count() == 1 && stores_rows(planes.out) &&
+                    !detail::cuts_off<Result>(ending, planes.out.element.dtype)),
           reads_in_place_(in_place_ && has_rows_of<Result>(planes.out) && has_rows_of<Work>(planes.image) &&
                           has_near_rows()),
           sums_pitch_(shape_.columns + row_slack) {
@@ -89,6 +92,9 @@ private:
         (has_squares &&
          (std::is_same_v<To, std::uint8_t> ||
           std::is_same_v<To, std::conditional_t<std::is_same_v<Result, float>, std::uint16_t, std::int16_t>>));
+
+    template <class To>
+    using Rows = detail::ResultRows<To, Work>;
 
     static bool stores_rows(const MutableStack& out) {
         return visit_dtype(out.element.dtype, [&](auto tag) {
@@ -215,8 +221,8 @@ private:
         for (index y = 0; y < tile.rows;) {
             const index count = y + at_once <= tile.rows ? at_once : 1;
             const auto* first = reinterpret_cast<const Work*>(source.at(window_.rows.position(tile.row + y), column));
-            const detail::ResultRows<Result> results{reinterpret_cast<Result*>(target.at(tile.row + y, tile.column)),
-                                                     target.row_stride / index{sizeof(Result)}, true, false};
+            const Rows<Result> results{reinterpret_cast<Result*>(target.at(tile.row + y, tile.column)),
+                                       target.row_stride / index{sizeof(Result)}, true, false, start_};
             const detail::Taps taps{window_.rows.size, window_.columns.size, pitch, offsets_.data()};
             sum_windows(first, taps, weights, count, tile.columns, results);
             y += count;
@@ -298,14 +304,16 @@ private:
                 if constexpr (stores<To>) {
                     const index pitch = count > 1 ? apart * target.row_stride / index{sizeof(To)} : 0;
                     sum_windows<To>(first, taps, buffers.weights, count, tile.columns,
-                                    {reinterpret_cast<To*>(to), pitch, true, false});
+                                    {reinterpret_cast<To*>(to), pitch, true, false, start_});
                 }
             });
         }
         const bool adds = blocks_.count() > 1;
-        detail::ResultRows<Result> results{buffers.sums, sums_pitch_, false, false};
+        Rows<Result> results{buffers.sums, sums_pitch_, false, false, start_};
         if (adds) {
-            results = {buffers.sums + y * sums_pitch_, apart * sums_pitch_, false, block.row + block.column > 0};
+            results.first += y * sums_pitch_;
+            results.pitch *= apart;
+            results.adds = block.row + block.column > 0;
         }
         sum_windows<Result>(first, taps, buffers.weights, count, tile.columns, results);
         for (index row = 0; row < count && !adds; ++row) {
@@ -315,7 +323,7 @@ private:
 
     template <class To>
     void sum_windows(const Work* first, const detail::Taps& taps, const Work* weights, index rows, index columns,
-                     const detail::ResultRows<To>& results) const {
+                     const Rows<To>& results) const {
         if (rows == 1) {
             return sum_taps<1, vectors_of_row>(first, taps, weights, columns, results);
         }
@@ -338,7 +346,7 @@ private:
 
     template <int rows, int wide, class To>
     static __attribute__((noinline)) void sum_taps(const Work* first, const detail::Taps& taps, const Work* weights,
-                                                   index columns, const detail::ResultRows<To>& results) {
+                                                   index columns, const Rows<To>& results) {
         const detail::Taps own = taps;  // a copy that no store can change
         detail::sum_rows<Work, Result, rows, wide>(columns, results, [&](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
             detail::add_taps(first + x, own, weights, tile);
@@ -347,7 +355,7 @@ private:
 
     template <int K, class To>
     void sum_square(const Work* first, const detail::Taps& taps, const Work* weights, index columns,
-                    const detail::ResultRows<To>& results) const {
+                    const Rows<To>& results) const {
         if constexpr (std::is_same_v<To, Result>) {
             if (taps.pitch != square_pitch) {
                 return sum_square_inside<K>(first, taps.pitch, weights, columns, results);
@@ -362,7 +370,7 @@ private:
 
     template <int K, int step, class To>
     __attribute__((noinline)) void sum_square(const Work* first, const Work* weights, index columns,
-                                              const detail::ResultRows<To>& results) const {
+                                              const Rows<To>& results) const {
         constexpr bool in_registers = K * K <= 25 && vector_bytes == 64;  // the weights
         Work own[K * K];                                                  // a copy that no store can change
         std::copy_n(weights, K * K, own);
@@ -379,7 +387,7 @@ private:
     /// The same from rows of an image.
     template <int K, class To>
     static __attribute__((noinline)) void sum_square_inside(const Work* first, index pitch, const Work* weights,
-                                                            index columns, const detail::ResultRows<To>& results) {
+                                                            index columns, const Rows<To>& results) {
         constexpr bool in_registers = K * K <= 25 && vector_bytes == 64;  // the weights
         Work own[K * K];                                                  // a copy that no store can change
         std::copy_n(weights, K * K, own);
@@ -407,6 +415,7 @@ private:
     TileShape shape_;
     WindowBlocks blocks_;
     TileLoader<Work> loader_;
+    Work start_;  // of sums
     WriteRun<Result> write_;
     bool in_place_;
     bool reads_in_place_;
@@ -414,11 +423,12 @@ private:
     std::vector<index> offsets_;  // of a block's taps in a row of the buffer
 };
 
-void run(const WidePlanes& planes, const ConstStack& kernel, index kernels, const std::byte* fill, int workers) {
+void run(const WidePlanes& planes, const ConstStack& kernel, index kernels, const std::byte* fill,
+         const SumEnding& ending, int workers) {
     const auto with = [&]<class Work, class Result, class Weight> {
-        Correlation<Work, Result, Weight>(planes, kernel, kernels, fill).run(workers);
+        Correlation<Work, Result, Weight>(planes, kernel, kernels, fill, ending).run(workers);
     };
-    const double largest = detail::largest_result(planes.image.element.dtype, {&kernel});
+    const double largest = detail::largest_result(planes.image.element.dtype, {&kernel}, ending);
     detail::visit_sums(kernel.element.dtype, largest, with);
 }
 }  // namespace
@@ -429,7 +439,7 @@ double cost_of_correlation(const Window2D& window, index item_size) {
 }
 
 void correlate(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
-               const std::byte* fill, int workers) {
+               const std::byte* fill, const SumEnding& ending, int workers) {
     require(kernel.first.rows == window.rows.size && kernel.first.columns == window.columns.size,
             "correlate: the window has the shape of the kernel");
     require(!kernel.element.swapped, "correlate: the kernel is in native byte order");
@@ -440,7 +450,7 @@ void correlate(const ConstStack& image, const ConstStack& kernel, const MutableS
     const detail::KernelBank bank = detail::kernel_bank(planes.image, weights, planes.out);
     planes.image = bank.image;
     planes.out = bank.out;
-    run(planes, bank.kernel, bank.kernels, fill, workers);
+    run(planes, bank.kernel, bank.kernels, fill, ending, workers);
 }
 
 }  // namespace imkernels

@@ -35,6 +35,7 @@
 #include "kernels/detail/fourier_tile.hpp"
 #include "kernels/detail/kernel_bank.hpp"
 #include "kernels/detail/tame.hpp"
+#include "kernels/detail/weights.hpp"
 #include "parallel/parallel_for.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
@@ -205,11 +206,14 @@ enum class Outcome : char {
 template <class Result>
 class FftCorrelation {
 public:
-    FftCorrelation(const KernelBank& bank, const Window2D& window, const Plan& plan, const std::byte* fill, int workers)
+    FftCorrelation(const KernelBank& bank, const Window2D& window, const Plan& plan, const std::byte* fill,
+                   const SumEnding& ending, int workers)
         : bank_(bank),
           window_(window),
           plan_(plan),
           fill_(fill),
+          ending_(ending),
+          delta_(detail::read_delta<Result, double>(ending)),
           tile_(plan_.numbers.rows, plan_.numbers.columns),
           spectra_(bank.kernel, window, tile_, plan_.cost / 2, workers),
           loader_(window_of_tile(), 1, 1, ColumnLayout::dense, row_reader<AsNumber, double>(bank.image.element),
@@ -221,6 +225,7 @@ public:
           across_(ceil_div((plan_.outputs.columns - 1) * window.columns.stride + 1, side)) {
         require(row_reader<AsNumber, double>(bank.image.element) != nullptr && write_ != nullptr,
                 "correlate_fft: no loop for these element types");
+        require(!detail::cuts_off<Result>(ending, bank.out.element.dtype), "correlate_fft: no cut off sums of floats");
         for (index number = 0; number < spectra_.distinct(); ++number) {
             shares_.emplace_back(spectra_.weights(number), window.rows.size, window.columns.size, spectra_.gain(number),
                                  least_share, has_cells() ? Cells::largest : -1);
@@ -230,7 +235,7 @@ public:
     void run(int workers) {
         const auto is_regular = [](const WeightShares& shares) { return shares.is_regular(); };
         if (!std::ranges::all_of(shares_, is_regular)) {
-            return correlate(bank_.image_of_all(), bank_.kernel, bank_.out, window_, fill_, workers);
+            return correlate(bank_.image_of_all(), bank_.kernel, bank_.out, window_, fill_, ending_, workers);
         }
         const index images = bank_.image.planes();
         const index parts = ceil_div(bank_.kernels, together_);
@@ -546,7 +551,7 @@ private:
                 const index begin = first_output(block, window_.columns.stride, columns);
                 const index end = first_output(next, window_.columns.stride, columns);
                 if (outcome == Outcome::zero) {
-                    std::fill(buffers.results + begin, buffers.results + end, Result{});
+                    std::fill(buffers.results + begin, buffers.results + end, to_result<Result>(delta_));
                 }
                 if (outcome != Outcome::left) {
                     write_(buffers.results + begin, end - begin, target.at(top + y, left + begin),
@@ -561,7 +566,7 @@ private:
         const index stride = window_.columns.stride;
         tile_.take_row(buffers.tile, y * window_.rows.stride, part, (tile.columns - 1) * stride + 1, buffers.line);
         for (index x = 0; x < tile.columns; ++x) {
-            buffers.results[x] = to_result<Result>(buffers.line[x * stride]);
+            buffers.results[x] = to_result<Result>(buffers.line[x * stride] + delta_);
         }
     }
 
@@ -628,13 +633,16 @@ private:
             return std::decay_t<decltype(stack)>{plane, {}, stack.element};
         };
         correlate(alone(bank_.image.plane(number / bank_.kernels), bank_.image),
-                  alone(bank_.kernel.plane(number), bank_.kernel), alone(target, bank_.out), window, fill_, workers);
+                  alone(bank_.kernel.plane(number), bank_.kernel), alone(target, bank_.out), window, fill_, ending_,
+                  workers);
     }
 
     const KernelBank& bank_;
     Window2D window_;
     Plan plan_;
     const std::byte* fill_;
+    SumEnding ending_;
+    double delta_;
     FourierTile tile_;
     Spectra spectra_;
     TileLoader<double> loader_;
@@ -644,11 +652,12 @@ private:
     std::vector<WeightShares> shares_;
 };
 
-void run(const KernelBank& bank, const Window2D& window, const Plan& plan, const std::byte* fill, int workers) {
+void run(const KernelBank& bank, const Window2D& window, const Plan& plan, const std::byte* fill,
+         const SumEnding& ending, int workers) {
     switch (bank.kernel.element.dtype) {
-        case Dtype::int32: return FftCorrelation<std::int32_t>(bank, window, plan, fill, workers).run(workers);
-        case Dtype::float32: return FftCorrelation<float>(bank, window, plan, fill, workers).run(workers);
-        case Dtype::float64: return FftCorrelation<double>(bank, window, plan, fill, workers).run(workers);
+        case Dtype::int32: return FftCorrelation<std::int32_t>(bank, window, plan, fill, ending, workers).run(workers);
+        case Dtype::float32: return FftCorrelation<float>(bank, window, plan, fill, ending, workers).run(workers);
+        case Dtype::float64: return FftCorrelation<double>(bank, window, plan, fill, ending, workers).run(workers);
         default: require(false, "correlate_fft: the kernel is int32, float32 or float64");
     }
 }
@@ -698,7 +707,7 @@ bool fft_is_faster(const Window2D& window, index rows, index columns, index item
 }
 
 void correlate_fft(const ConstStack& image, const ConstStack& kernel, const MutableStack& out, const Window2D& window,
-                   const std::byte* fill, int workers) {
+                   const std::byte* fill, const SumEnding& ending, int workers) {
     require(kernel.first.rows == window.rows.size && kernel.first.columns == window.columns.size,
             "correlate_fft: the window has the shape of the kernel");
     require(has_fft(window), "correlate_fft: the window is too large");
@@ -718,7 +727,7 @@ void correlate_fft(const ConstStack& image, const ConstStack& kernel, const Muta
         return stack;
     };
     for (bool more = true; more;) {
-        run(detail::kernel_bank(some(image), some(kernel), some(out)), window, plan, fill, workers);
+        run(detail::kernel_bank(some(image), some(kernel), some(out)), window, plan, fill, ending, workers);
         more = false;
         for (std::size_t axis = 0; axis < part.size() && !more; ++axis) {
             first[axis] += part[axis];

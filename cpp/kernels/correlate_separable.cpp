@@ -18,6 +18,7 @@
 #include "kernels/detail/sum_tile.hpp"
 #include "kernels/detail/weights.hpp"
 #include "kernels/detail/window_rows.hpp"
+#include "rows/number_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
@@ -31,7 +32,7 @@ template <class Work, class Result, class Weight>
 class SeparableCorrelation {
 public:
     SeparableCorrelation(const WidePlanes& planes, const ConstStack& column, const ConstStack& row,
-                         const std::byte* fill)
+                         const std::byte* fill, const SumEnding& ending)
         : planes_(planes),
           column_(column),
           row_(row),
@@ -45,9 +46,13 @@ public:
           loader_({window_.rows, block_}, 1, shape_.columns, ColumnLayout::phases,
                   row_reader<AsNumber, Work>(planes.image.element), {fill_, false}, planes.channels),
           pitch_(round_up(loader_.pitch(), lanes)),
+          start_(detail::read_delta<Weight, Work>(ending)),
           write_(planes.out),
+          cut_off_(detail::cuts_off<Result>(ending, planes.out.element.dtype)
+                       ? number_writer<Result>(planes.out.element, ending.rounding)
+                       : nullptr),
           sum_image_lines_(reads_in_place() ? sum_lines_of(planes.image) : nullptr),
-          store_windows_(write_.streams() ? nullptr : store_windows_of(planes.out)) {
+          store_windows_(write_.streams() || cut_off_ != nullptr ? nullptr : store_windows_of(planes.out)) {
         require(row_reader<AsNumber, Work>(planes.image.element) != nullptr,
                 "correlate_separable: no loop for this element type of the image");
         for (index tap = 0; tap < block_.size; ++tap) {
@@ -87,13 +92,15 @@ private:
     static constexpr index most_outside = 2048;  // columns of a tile that are copied
 
     using Lines = const std::byte* const*;
+    template <class To>
+    using Rows = detail::ResultRows<To, Work>;
 
     /// Adds up `rows` rows of `count` sums of columns, whose taps `lines` are.
     using SumLines = void (*)(Lines lines, index taps, const Work* weights, index rows, index count,
-                              const detail::ResultRows<Work>& sums);
+                              const Rows<Work>& sums);
     /// Adds up a row of sums along.
     using StoreWindows = void (*)(const Work* line, const index* offsets, index taps, const Work* weights, index count,
-                                  std::byte* target);
+                                  std::byte* target, Work start);
 
     // What follows is called while members are set: each uses those before it alone.
 
@@ -297,11 +304,18 @@ private:
         std::byte* const to = target.at(tile.row + y, tile.column);
         const index taps = window_.columns.size;
         if (store_windows_ != nullptr && tile.columns >= narrowest) {
-            return store_windows_(sums, offsets_.data(), taps, buffers.across, tile.columns, to);
+            return store_windows_(sums, offsets_.data(), taps, buffers.across, tile.columns, to, start_);
         }
         sum_windows<Result>(sums, offsets_.data(), taps, buffers.across, tile.columns,
-                            {buffers.results, 0, false, false});
-        write_(buffers.results, tile.columns, to, target.column_stride);
+                            {buffers.results, 0, false, false, start_});
+        write(buffers.results, tile.columns, to, target.column_stride);
+    }
+
+    void write(const Result* results, index count, std::byte* target, index stride) const {
+        if (cut_off_ != nullptr) {
+            return cut_off_(results, count, target, stride);
+        }
+        write_(results, count, target, stride);
     }
 
     /// For windows of which too little can be kept: row by row, and tap by tap.
@@ -323,15 +337,15 @@ private:
                 }
                 detail::copy_weights<Weight>(row_.plane(tile.plane), {0, tap, 1, taps}, buffers.across);
                 sum_windows<Result>(buffers.sums, offsets_.data(), taps, buffers.across, tile.columns,
-                                    {buffers.results, 0, false, tap > 0});
+                                    {buffers.results, 0, false, tap > 0, start_});
             }
-            write_(buffers.results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
+            write(buffers.results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
         }
     }
 
     template <class Pixel>
     static void sum_lines(Lines lines, index taps, const Work* weights, index rows, index count,
-                          const detail::ResultRows<Work>& sums) {
+                          const Rows<Work>& sums) {
         const auto* const pixels = reinterpret_cast<const Pixel* const*>(lines);
         switch (rows) {
             case 1: return sum_lines<Pixel, 1, vectors_of_row>(pixels, taps, weights, count, sums);
@@ -343,7 +357,7 @@ private:
 
     template <class Pixel, int rows, int wide>
     static __attribute__((noinline)) void sum_lines(const Pixel* const* lines, index taps, const Work* weights,
-                                                    index count, const detail::ResultRows<Work>& sums) {
+                                                    index count, const Rows<Work>& sums) {
         detail::sum_rows<Work, Work, rows, wide>(count, sums, [=](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
             detail::add_lines(lines, taps, x, weights, tile);
         });
@@ -370,7 +384,7 @@ private:
 
     template <class To>
     static void sum_windows(const Work* line, const index* offsets, index taps, const Work* weights, index count,
-                            const detail::ResultRows<To>& results) {
+                            const Rows<To>& results) {
         if constexpr (detail::SumTile<Work, 1, vectors_of_row>::has_pairs) {
             if (taps > 1 && offsets[1] == 1) {  // and so for the others
                 switch (taps) {
@@ -392,8 +406,7 @@ private:
     /// `known` taps, or any number of them if that is 0.
     template <int known, class To>
     static __attribute__((noinline)) void sum_taps(const Work* line, const index* offsets, index taps,
-                                                   const Work* weights, index count,
-                                                   const detail::ResultRows<To>& results) {
+                                                   const Work* weights, index count, const Rows<To>& results) {
         Work own[known + 1];  // copies that no store can change
         const Work* starts[known + 1];
         for (int tap = 0; tap < known; ++tap) {
@@ -413,7 +426,7 @@ private:
     /// The same for taps side by side.
     template <int known, class To>
     static __attribute__((noinline)) void sum_pairs(const Work* line, index taps, const Work* weights, index count,
-                                                    const detail::ResultRows<To>& results) {
+                                                    const Rows<To>& results) {
         Work copy[known + 1];  // that no store can change
         std::copy_n(weights, known, copy);
         const Work* const own = known > 0 ? copy : weights;
@@ -439,9 +452,9 @@ private:
             if constexpr (detail::stores_results<Work, Result, To>) {
                 if (has_rows_of<To>(out)) {
                     found = [](const Work* line, const index* offsets, index taps, const Work* weights, index count,
-                               std::byte* target) {
+                               std::byte* target, Work start) {
                         sum_windows<To>(line, offsets, taps, weights, count,
-                                        {reinterpret_cast<To*>(target), 0, true, false});
+                                        {reinterpret_cast<To*>(target), 0, true, false, start});
                     };
                 }
             }
@@ -461,18 +474,20 @@ private:
     Work fill_;
     TileLoader<Work> loader_;
     index pitch_;
+    Work start_;  // of sums
     detail::ResultWriter<Result, FromNumber> write_;
+    WriteRun<Result> cut_off_;  // writes what is to be rounded toward zero
     SumLines sum_image_lines_;
     StoreWindows store_windows_;
     std::vector<index> offsets_;  // of a block's taps
 };
 
 void run(const WidePlanes& planes, const ConstStack& column, const ConstStack& row, const std::byte* fill,
-         int workers) {
+         const SumEnding& ending, int workers) {
     const auto with = [&]<class Work, class Result, class Weight> {
-        SeparableCorrelation<Work, Result, Weight>(planes, column, row, fill).run(workers);
+        SeparableCorrelation<Work, Result, Weight>(planes, column, row, fill, ending).run(workers);
     };
-    const double largest = detail::largest_result(planes.image.element.dtype, {&column, &row});
+    const double largest = detail::largest_result(planes.image.element.dtype, {&column, &row}, ending);
     if (largest < 0x1p15) {
         return with.template operator()<std::uint16_t, std::int16_t, std::int32_t>();
     }
@@ -481,7 +496,7 @@ void run(const WidePlanes& planes, const ConstStack& column, const ConstStack& r
 }  // namespace
 
 void correlate_separable(const ConstStack& image, ConstStack column, ConstStack row, const MutableStack& out,
-                         const Window2D& window, const std::byte* fill, int workers) {
+                         const Window2D& window, const std::byte* fill, const SumEnding& ending, int workers) {
     require(column.first.rows == window.rows.size && column.first.columns == 1 && row.first.rows == 1 &&
                 row.first.columns == window.columns.size,
             "correlate_separable: the window has the shape of the outer product");
@@ -490,7 +505,7 @@ void correlate_separable(const ConstStack& image, ConstStack column, ConstStack 
     require(detail::visit_weights(column.element.dtype, [](auto) {}),
             "correlate_separable: the factors are int32, int64, float32 or float64");
     const WidePlanes planes = detail::planes_of_kernels(image, out, window, {&column, &row});
-    run(planes, column, row, fill, workers);
+    run(planes, column, row, fill, ending, workers);
 }
 
 bool separable_is_faster(const Window2D& window, double results) {

@@ -10,7 +10,8 @@
 // m = ceil(2^(16 + k) / n), if t * (m * n - 2^(16 + k)) < 2^(16 + k) (Granlund and Montgomery, PLDI 1994; checked for
 // each window). Otherwise in floating point, exactly rounded: the error of s * (1 / n) is below s / n * 2^(1 - p), with
 // p bits in the significand, and a mean that is not a tie is at least 1 / (2 n) away from one. So the product rounds as
-// the mean does while s < 2^(p - 2). Ties, of even n, are told by the exact remainder.
+// the mean does while s < 2^(p - 2). Ties, of even n, are told by the exact remainder, and so is, where means are cut
+// off, on which side of the exact one the rounded one lies.
 #include "kernels/integer_box.hpp"
 
 #include <bit>
@@ -29,20 +30,35 @@ namespace imkernels {
 namespace {
 // What becomes of a sum.
 
-/// The mean of at most 256 unsigned 8-bit pixels, whose sum has 16 bits.
-template <bool even>
-struct ShortMean {
-    std::uint16_t count, half, factor, shift;
+/// The magnitude that sums of so many pixels have at most.
+template <class Pixel>
+double largest_sum(index taps) {
+    return static_cast<double>(taps) * std::ldexp(1.0, std::numeric_limits<Pixel>::digits);
+}
 
-    explicit ShortMean(index taps)
+/// How a mean becomes an integer.
+enum class Mean : char {
+    rounded,          // of an odd number of pixels: it is never a tie
+    rounded_to_even,  // of an even number
+    cut_off,
+};
+
+/// The mean of at most 256 unsigned 8-bit pixels, whose sum has 16 bits.
+template <Mean mean_of>
+struct ShortMean {
+    std::uint16_t count, added, factor, shift;
+
+    ShortMean(index taps, index delta)
         : count(static_cast<std::uint16_t>(taps)),
-          half(static_cast<std::uint16_t>(taps / 2)),
+          added(static_cast<std::uint16_t>(mean_of == Mean::cut_off ? delta : taps / 2)),
           factor(static_cast<std::uint16_t>(factor_of(taps))),
           shift(static_cast<std::uint16_t>(shift_of(taps))) {}
 
-    static bool is_exact(index taps) {
+    /// Whether it is where `added` is added to sums.
+    static bool is_exact(index taps, index added) {
         const index excess = factor_of(taps) * taps - (index{1} << (16 + shift_of(taps)));
-        return taps > 1 && taps <= 256 && (255 * taps + taps / 2) * excess < index{1} << (16 + shift_of(taps));
+        const index largest = 255 * taps + added;
+        return taps > 1 && largest < index{1} << 16 && largest * excess < index{1} << (16 + shift_of(taps));
     }
 
     /// 2^shift is the largest power of two below `taps`, so that the factor has 16 bits.
@@ -52,38 +68,51 @@ struct ShortMean {
     static index factor_of(index taps) { return ((index{1} << (16 + shift_of(taps))) + taps - 1) / taps; }
 
     std::uint8_t operator()(std::uint16_t sum) const {
-        const std::uint16_t raised = static_cast<std::uint16_t>(sum + half);
+        const std::uint16_t raised = static_cast<std::uint16_t>(sum + added);
         std::uint16_t mean = static_cast<std::uint16_t>((static_cast<std::uint32_t>(raised) * factor) >> 16);
         mean = static_cast<std::uint16_t>(mean >> shift);
-        if constexpr (even) {  // a tie was rounded up
+        if constexpr (mean_of == Mean::rounded_to_even) {  // a tie was rounded up
             const std::uint16_t product = static_cast<std::uint16_t>(mean * count);
             mean = static_cast<std::uint16_t>(mean - (product == raised ? mean & 1 : 0));
+        } else if constexpr (mean_of == Mean::cut_off) {
+            mean = std::min<std::uint16_t>(mean, 255);
         }
         return static_cast<std::uint8_t>(mean);
     }
 };
 
 /// The mean of integers by the reciprocal of their count.
-template <class Float, class Pixel, bool even>
+template <class Float, class Pixel, Mean mean_of>
 struct ReciprocalMean {
     using Bits = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
     static constexpr int digits = std::numeric_limits<Float>::digits;
     // Added to a number, it leaves that rounded to the nearest integer in the lowest bits.
     static constexpr Float integers_only = static_cast<Float>(Bits{3} << (digits - 2));
 
-    Float count, reciprocal;
+    Float count, reciprocal, added, most;
 
-    explicit ReciprocalMean(index taps)
-        : count(static_cast<Float>(taps)), reciprocal(static_cast<Float>(1) / static_cast<Float>(taps)) {}
+    ReciprocalMean(index taps, index delta)
+        : count(static_cast<Float>(taps)),
+          reciprocal(static_cast<Float>(1) / static_cast<Float>(taps)),
+          added(static_cast<Float>(delta)),
+          most(static_cast<Float>(largest_sum<Pixel>(taps)) - 1 - added) {}
 
     static bool is_exact(double largest_sum) { return largest_sum < std::ldexp(1.0, digits - 2); }
 
     template <class Sum>
     Pixel operator()(Sum sum) const {
-        const Float value = static_cast<Float>(sum);
+        Float value = static_cast<Float>(sum);
+        if constexpr (mean_of == Mean::cut_off) {
+            value = (value < most ? value : most) + added;  // others are saturated
+        }
         const Float rounded = value * reciprocal + integers_only;
         Bits bits = std::bit_cast<Bits>(rounded);
-        if constexpr (even) {
+        if constexpr (mean_of == Mean::cut_off) {
+            const Float rest = value - (rounded - integers_only) * count;
+            const bool above = value > 0 && rest < 0;
+            const bool below = value < 0 && rest > 0;
+            bits += below ? Bits{1} : above ? ~Bits{0} : Bits{0};
+        } else if constexpr (mean_of == Mean::rounded_to_even) {
             const Float rest = value - (rounded - integers_only) * count;
             const bool wrong = std::fabs(rest) * 2 == count && (bits & 1) != 0;
             const Bits step = rest > 0 ? Bits{1} : ~Bits{0};
@@ -99,6 +128,16 @@ struct WideSum {
     template <class Sum>
     Result operator()(Sum sum) const {
         return static_cast<Result>(sum);
+    }
+};
+
+template <class Float>
+struct Product {
+    Float factor;
+
+    template <class Sum>
+    Float operator()(Sum sum) const {
+        return static_cast<Float>(sum) * factor;
     }
 };
 
@@ -172,28 +211,28 @@ using SumOf = std::conditional_t<sizeof(Pixel) <= 2, std::uint32_t, std::uint64_
 template <class Pixel>
 constexpr index most_running_channels = std::min<index>(4, lane_count<SumOf<Pixel>>);
 
-/// The magnitude that sums of so many pixels have at most.
-template <class Pixel>
-double largest_sum(index taps) {
-    return static_cast<double>(taps) * std::ldexp(1.0, std::numeric_limits<Pixel>::digits);
-}
-
-/// `Result` is that of the pixels for means, and of 64 bits for sums.
+/// `Result` is that of the pixels for means, of 64 bits for sums, and a float for products.
 template <class Pixel, class Result>
 class IntegerBox {
 public:
-    IntegerBox(const WidePlanes& planes, const std::byte* fill)
+    IntegerBox(const WidePlanes& planes, const BoxEnding& ending, const std::byte* fill)
         : planes_(planes),
           out_(planes.out),
           window_(planes.window),
           channels_(planes.channels),
           taps_(window_.taps()),
+          delta_(ending.delta),
+          mean_(ending.rounding == Rounding::toward_zero ? Mean::cut_off
+                : taps_ % 2 == 0                         ? Mean::rounded_to_even
+                                                         : Mean::rounded),
+          factor_(ending.factor ? ending.factor->value : 1),
           shape_(choose_shape(out_.first.rows, out_.first.columns, window_, channels_)),
           rows_(planes, shape_.columns, fill),
           interleaved_(planes.image.interleaved()),
           fill_(read_fill<AsNumber, Pixel>(planes.image.element.dtype, fill).value),
           together_(choose_together(planes)),
-          short_(has_short_means && window_.columns.size <= SumPlan::largest && ShortMean<false>::is_exact(taps_)),
+          short_(has_short_means && window_.columns.size <= SumPlan::largest &&
+                 ShortMean<Mean::cut_off>::is_exact(taps_, mean_ == Mean::cut_off ? delta_ : taps_ / 2)),
           along_(short_ ? window_.columns.size : 1, window_.columns.dilation),
           write_(out_) {}
 
@@ -369,26 +408,42 @@ private:
     void finish(const Column* sums, index covered, Column* room, Sum* line, index pitch, Result* results) const {
         const index reach = window_.columns.reach();
         const index count = covered - reach + 1;
-        const bool even = taps_ % 2 == 0;
         if constexpr (has_short_means) {
             if (short_) {
-                return even ? along_(sums, count, room, pitch, ShortMean<true>(taps_), results)
-                            : along_(sums, count, room, pitch, ShortMean<false>(taps_), results);
+                return finish_by<ShortMean>([&](auto mean) { along_(sums, count, room, pitch, mean, results); });
             }
         }
         differences(sums, covered, window_.columns.size * channels_, line);
         add_up_channels<most_running_channels<Pixel>>(line, covered, channels_);
         const Sum* const first = line + reach - 1;
-        if constexpr (!std::is_same_v<Result, Pixel>) {
-            return finish_row(first, count, WideSum<Result>{}, results);
-        } else if constexpr (sizeof(Pixel) <= 2) {
-            if (ReciprocalMean<float, Pixel, false>::is_exact(largest_sum<Pixel>(taps_))) {
-                return even ? finish_row(first, count, ReciprocalMean<float, Pixel, true>(taps_), results)
-                            : finish_row(first, count, ReciprocalMean<float, Pixel, false>(taps_), results);
+        if constexpr (std::is_floating_point_v<Result>) {
+            finish_row(first, count, Product<Result>{static_cast<Result>(factor_)}, results);
+        } else if constexpr (!std::is_same_v<Result, Pixel>) {
+            finish_row(first, count, WideSum<Result>{}, results);
+        } else {
+            const auto finish_means = [&](auto mean) { finish_row(first, count, mean, results); };
+            if constexpr (sizeof(Pixel) <= 2) {
+                if (InFloat<Mean::rounded>::is_exact(largest_sum<Pixel>(taps_ + 1))) {
+                    return finish_by<InFloat>(finish_means);
+                }
             }
+            finish_by<InDouble>(finish_means);
         }
-        return even ? finish_row(first, count, ReciprocalMean<double, Pixel, true>(taps_), results)
-                    : finish_row(first, count, ReciprocalMean<double, Pixel, false>(taps_), results);
+    }
+
+    template <Mean mean_of>
+    using InFloat = ReciprocalMean<float, Pixel, mean_of>;
+    template <Mean mean_of>
+    using InDouble = ReciprocalMean<double, Pixel, mean_of>;
+
+    /// Calls `finish` with what makes means of sums.
+    template <template <Mean> class MeanOf, class Finish>
+    void finish_by(const Finish& finish) const {
+        switch (mean_) {
+            case Mean::rounded: return finish(MeanOf<Mean::rounded>(taps_, delta_));
+            case Mean::rounded_to_even: return finish(MeanOf<Mean::rounded_to_even>(taps_, delta_));
+            case Mean::cut_off: return finish(MeanOf<Mean::cut_off>(taps_, delta_));
+        }
     }
 
     const WidePlanes& planes_;
@@ -396,6 +451,9 @@ private:
     Window2D window_;
     index channels_;
     index taps_;
+    index delta_;
+    Mean mean_;
+    double factor_;
     TileShape shape_;
     detail::WindowRows<Pixel> rows_;
     index interleaved_;
@@ -408,8 +466,11 @@ private:
 
 }  // namespace
 
-bool has_integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window) {
-    if (out.element.dtype >= Dtype::float16 || out.element.dtype == Dtype::boolean) {
+bool has_integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window,
+                     const BoxEnding& ending) {
+    const bool is_float = out.element.dtype >= Dtype::float16;
+    const bool may_add = ending.normalize && ending.rounding == Rounding::toward_zero;
+    if ((is_float && !ending.factor) || out.element.dtype == Dtype::boolean || (ending.delta != 0 && !may_add)) {
         return false;
     }
     return visit_dtype(image.element.dtype, [&](auto tag) {
@@ -424,7 +485,7 @@ bool has_integer_box(const ConstStack& image, const MutableStack& out, const Win
     });
 }
 
-void integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
+void integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window, const BoxEnding& ending,
                  const std::byte* fill, int workers) {
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
@@ -434,10 +495,17 @@ void integer_box(const ConstStack& image, const MutableStack& out, const Window2
                 planes = {image, out, window, 1};
             }
             using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
-            if (normalize) {
-                IntegerBox<Pixel, Pixel>(planes, fill).run(workers);
+            const auto run = [&]<class Result>(std::type_identity<Result>) {
+                IntegerBox<Pixel, Result>(planes, ending, fill).run(workers);
+            };
+            if (ending.normalize) {
+                run(std::type_identity<Pixel>{});
+            } else if (!ending.factor) {
+                run(std::type_identity<Wide>{});
+            } else if (ending.factor->dtype == Dtype::float32) {
+                run(std::type_identity<float>{});
             } else {
-                IntegerBox<Pixel, Wide>(planes, fill).run(workers);
+                run(std::type_identity<double>{});
             }
         }
     });

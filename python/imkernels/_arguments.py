@@ -349,6 +349,14 @@ def _exact_element(cval: Any, value: Array, dtype: Dtype) -> Array | None:
 # The result
 
 
+class Ending(NamedTuple):
+    """What becomes of sums before they are stored. Only functions that stand in for other libraries' choose it."""
+
+    delta: float = 0.0  # added to sums; to those of means of integers a whole number, at most that of the pixels
+    toward_zero: bool = False  # integers are cut off, not rounded half to even
+    factor: Array | None = None  # what sums of integers in boxes are multiplied by: one float32 or float64, in that
+
+
 class Result(NamedTuple):
     """What a caller says about the result."""
 
@@ -356,6 +364,7 @@ class Result(NamedTuple):
     dtype: DTypeLike | None
     casting: Casting
     workers: int | None
+    ending: Ending = Ending()
 
 
 def result_dtype(dtype: DTypeLike, allowed: str, name: str) -> Dtype:

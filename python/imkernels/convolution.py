@@ -15,6 +15,7 @@ from imkernels._arguments import (
     Axes,
     Casting,
     Delivery,
+    Ending,
     IntOrPair,
     ModeOrPair,
     Padding,
@@ -148,7 +149,7 @@ def correlate(
     weights = _kernel(kernel, "kernel", 2)
     geometry = Geometry(stride, dilation, padding, mode, cval, origin)
     wanted = Result(single_out(out), dtype, casting, workers)
-    return _correlate(correlate, pixels, places, weights, geometry, method, wanted)
+    return correlated(correlate, pixels, places, weights, geometry, method, wanted)
 
 
 @kernel_function("(h,w),(k,l)->(p,q)", SUM)
@@ -227,7 +228,7 @@ def convolve(
     weights = _kernel(kernel, "kernel", 2)[..., ::-1, ::-1]
     geometry = Geometry(stride, dilation, padding, mode, cval, origin)
     wanted = Result(single_out(out), dtype, casting, workers)
-    return _correlate(convolve, pixels, places, weights, geometry, method, wanted)
+    return correlated(convolve, pixels, places, weights, geometry, method, wanted)
 
 
 @kernel_function("(h,w),(k),(l)->(p,q)", SEPARABLE_SUM)
@@ -321,8 +322,9 @@ def separable(
     own = correlate_separable.loop((pixels.dtype, down.dtype, across.dtype))[-1]
     loop = _loop_dtype(own, wanted.dtype, function.__name__)
     magnitude = _magnitude(down, 1) * _magnitude(across, 1)
-    working = _working_dtype(loop, pixels.dtype, magnitude, name)
+    working = _working_dtype(loop, pixels.dtype, magnitude, name, abs(wanted.ending.delta))
     fill = converted(fill_element(geometry.cval, pixels.dtype), working)
+    ending = _ending(wanted.ending, working)
     leading = _broadcast(pixels, down[..., None], across[..., None], names="image, column and row")
     columns, rows = (
         _spread(converted(factor, working), leading) for factor in (down[..., :, None], across[..., None, :])
@@ -331,12 +333,17 @@ def separable(
 
     def compute(target: Array) -> None:
         goal = windows_last(target, places)
-        _core.correlate_separable(_spread(pixels, leading), columns, rows, goal, window, fill, threads)
+        _core.correlate_separable(_spread(pixels, leading), columns, rows, goal, window, fill, threads, *ending)
 
     result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
     shape = result_shape(leading, extents, places)
     inputs = (pixels, down, across)
     return deliver(compute, Delivery(shape, loop, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
+
+
+def _ending(ending: Ending, working: Dtype) -> tuple[Array | None, bool]:
+    """Return what the compiled correlations take at last."""
+    return None if ending.delta == 0 else np.full((1, 1), ending.delta, working), ending.toward_zero
 
 
 # Given kernels
@@ -400,17 +407,20 @@ def plan_correlation(
     geometry: Geometry,
     method: str,
     dtype: DTypeLike | None,
+    ending: Ending = Ending(),  # noqa: B008  # a tuple
 ) -> Correlation:
     """Decide how `function`, a correlation, is computed; of `pixels` only shape and dtype matter."""
     window, extents = _window(pixels, weights.shape[-2:], geometry, "kernel")
     loop = _loop_dtype(function.loop((pixels.dtype, weights.dtype))[-1], dtype, function.__name__)
-    working = _working_dtype(loop, pixels.dtype, _magnitude(weights, 2), "kernel")
+    working = _working_dtype(loop, pixels.dtype, _magnitude(weights, 2), "kernel", abs(ending.delta))
     leading = _broadcast(pixels, weights, names="image and kernel")
+    if method == "auto" and ending.toward_zero and working.kind == "f":
+        method = "direct"  # others may leave a whole sum a little smaller
     chosen, parts = _method(method, window, extents, converted(weights, working), leading)
     return Correlation(window, extents, leading, loop, working, chosen, parts)
 
 
-def _correlate(
+def correlated(
     function: KernelFunction[Any, Any],
     pixels: Array,
     places: Places,
@@ -419,15 +429,18 @@ def _correlate(
     method: str,
     wanted: Result,
 ) -> Array:
-    plan = plan_correlation(function, pixels, weights, geometry, method, wanted.dtype)
+    """Correlate with kernels; what `function`, a correlation, is called stands in errors."""
+    plan = plan_correlation(function, pixels, weights, geometry, method, wanted.dtype, wanted.ending)
     fill = converted(fill_element(geometry.cval, pixels.dtype), plan.working)
     threads = resolve_workers(wanted.workers)
     leading, loop = plan.leading, plan.loop
     kernels = [_spread(part, leading) for part in plan.parts]
     compute_parts = _COMPUTE[plan.method]
+    ending = _ending(wanted.ending, plan.working)
 
     def compute(target: Array) -> None:
-        compute_parts(_spread(pixels, leading), *kernels, windows_last(target, places), plan.window, fill, threads)
+        goal = windows_last(target, places)
+        compute_parts(_spread(pixels, leading), *kernels, goal, plan.window, fill, threads, *ending)
 
     result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
     shape = result_shape(leading, plan.extents, places)

@@ -615,23 +615,31 @@ def box_blur(
            [0. , 4.5, 4.5],
            [0. , 0. , 0. ]], dtype=float32)
     """
+    geometry = Geometry(stride, 1, padding, mode, cval, origin)
+    return boxed(image, size, axes, geometry, normalize, Result(single_out(out), dtype, casting, workers))
+
+
+def boxed(image: ArrayLike, size: Any, axes: Axes, geometry: Geometry, normalize: bool, wanted: Result) -> Array:
+    """Return means or sums over rectangles."""
     pixels, places = as_image(image, axes, "image")
     refuse_bool("image", pixels.dtype)
+    stride, _, padding, mode, cval, origin = geometry
     window, extents = window_plan(pixels, size, stride=stride, padding=padding, mode=mode, origin=origin)
     native = pixels.dtype.newbyteorder("=")
     fill = fill_element(cval, native)
-    threads = resolve_workers(workers)
+    threads = resolve_workers(wanted.workers)
     mean = flag(normalize, "normalize")
     computed = native if mean else _sum_dtype(native)
+    delta, toward_zero, factor = wanted.ending
 
     def compute(target: Array) -> None:
-        _core.box_blur(pixels, windows_last(target, places), window, mean, fill, threads)
+        goal = windows_last(target, places)
+        _core.box_blur(pixels, goal, window, mean, fill, threads, int(delta), toward_zero, factor)
 
-    result = computed if dtype is None else result_dtype(dtype, NUMBERS, "box_blur")
+    result = computed if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, "box_blur")
     shape = result_shape(pixels.shape[:-2], extents, places)
-    return deliver(
-        compute, Delivery(shape, computed, result, single_out(out), casting, (pixels,), threads, rounds=True)
-    )
+    inputs = (pixels,)
+    return deliver(compute, Delivery(shape, computed, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
 
 
 def _sum_dtype(dtype: Dtype) -> Dtype:

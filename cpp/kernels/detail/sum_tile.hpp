@@ -120,24 +120,29 @@ IMKERNELS_INLINE void add_lines(const Pixel* const* lines, index size, index x, 
     });
 }
 
-/// Where rows of results are stored.
-template <class Result>
+/// Where rows of results are stored, and what sums of `Work`s begin with.
+template <class Result, class Work>
 struct ResultRows {
     Result* first;
     index pitch;
-    bool exact;  // nothing may be stored behind a row, of at least a few vectors
-    bool adds;   // to the results that are there; not both
+    bool exact;    // nothing may be stored behind a row, of at least a few vectors
+    bool adds;     // to the results that are there; not both
+    Work start{};  // of sums that are not added to others
 };
 
 /// Computes rows of `count` results by `add(x, tile)`, which adds the sums from column x on. The sums stand for
 /// `Result`s of their size, which hold them exactly, and are stored as those or as what `store_results` makes of them.
 template <class Work, class Result, int rows, int vectors, class To, class Add>
-IMKERNELS_INLINE void sum_rows(index count, const ResultRows<To>& results, const Add& add) {
+IMKERNELS_INLINE void sum_rows(index count, const ResultRows<To, Work>& results, const Add& add) {
     constexpr index lanes = lane_count<Work>;
+    const Lanes<Work> first = broadcast<Work>(results.start);
     for (index start = 0; start < count; start += vectors * lanes) {
         const index x = results.exact ? std::min(start, count - vectors * lanes) : start;
         const auto at = [&](int row, int v) { return results.first + row * results.pitch + x + v * lanes; };
-        SumTile<Work, rows, vectors> tile{};
+        SumTile<Work, rows, vectors> tile;
+        for (auto& row : tile.sums) {
+            std::fill_n(row, vectors, first);
+        }
         if constexpr (std::is_same_v<To, Result>) {
             for (int row = 0; results.adds && row < rows; ++row) {
                 for (int v = 0; v < vectors; ++v) {

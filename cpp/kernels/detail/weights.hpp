@@ -11,6 +11,7 @@
 
 #include "core/array_view.hpp"
 #include "core/dtype.hpp"
+#include "core/sum_ending.hpp"
 #include "rows/window_blocks.hpp"
 
 namespace imkernels::detail {
@@ -47,6 +48,18 @@ Work read_weight(const std::byte* element) {
     Weight weight;
     std::memcpy(&weight, element, sizeof(weight));
     return static_cast<Work>(weight);
+}
+
+/// What is added to sums, of the type of the weights: nothing by default.
+template <class Weight, class Work>
+Work read_delta(const SumEnding& ending) {
+    return ending.delta == nullptr ? Work{} : read_weight<Weight, Work>(ending.delta);
+}
+
+/// Whether what comes after the point of `Result`s is cut off where they are stored.
+template <class Result>
+bool cuts_off(const SumEnding& ending, Dtype stored) {
+    return std::is_floating_point_v<Result> && ending.rounding == Rounding::toward_zero && stored < Dtype::float16;
 }
 
 /// Brings the weights of a block of taps together.
@@ -89,7 +102,7 @@ inline double largest_magnitude(Dtype dtype) {
 }
 
 /// The largest magnitude of a sum with kernels of int32, or with the outer products of factors; infinity for others.
-inline double largest_result(Dtype image, std::initializer_list<const ConstStack*> factors) {
+inline double largest_result(Dtype image, std::initializer_list<const ConstStack*> factors, const SumEnding& ending) {
     double sum = 1;
     for (const ConstStack* const factor : factors) {
         if (factor->element.dtype != Dtype::int32) {
@@ -97,7 +110,7 @@ inline double largest_result(Dtype image, std::initializer_list<const ConstStack
         }
         sum *= largest_sum(*factor);
     }
-    return sum * largest_magnitude(image);
+    return sum * largest_magnitude(image) + std::abs(read_delta<std::int32_t, double>(ending));
 }
 
 /// Calls `function` with what sums are computed in, what they stand for, and the type of the weights, whose `dtype`

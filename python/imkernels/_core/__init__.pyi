@@ -77,14 +77,50 @@ def rank_network(
 def extremum_filter(
     image: Array, out: Array, window: Window, maximum: bool, omit_nan: bool, fill: Array, workers: int
 ) -> None: ...
-def box_blur(image: Array, out: Array, window: Window, normalize: bool, fill: Array, workers: int) -> None: ...
-def correlate(image: Array, kernel: Array, out: Array, window: Window, fill: Array, workers: int) -> None: ...
+def box_blur(
+    image: Array,
+    out: Array,
+    window: Window,
+    normalize: bool,
+    fill: Array,
+    workers: int,
+    delta: int = 0,
+    toward_zero: bool = False,
+    factor: Array | None = None,
+) -> None: ...
+def correlate(
+    image: Array,
+    kernel: Array,
+    out: Array,
+    window: Window,
+    fill: Array,
+    workers: int,
+    delta: Array | None = None,
+    toward_zero: bool = False,
+) -> None: ...
 def has_fft(window: Window) -> bool: ...
 def fft_is_faster(window: Window, rows: int, columns: int, item_size: int) -> bool: ...
-def correlate_fft(image: Array, kernel: Array, out: Array, window: Window, fill: Array, workers: int) -> None: ...
+def correlate_fft(
+    image: Array,
+    kernel: Array,
+    out: Array,
+    window: Window,
+    fill: Array,
+    workers: int,
+    delta: Array | None = None,
+    toward_zero: bool = False,
+) -> None: ...
 def separable_is_faster(window: Window, results: float) -> bool: ...
 def correlate_separable(
-    image: Array, column: Array, row: Array, out: Array, window: Window, fill: Array, workers: int
+    image: Array,
+    column: Array,
+    row: Array,
+    out: Array,
+    window: Window,
+    fill: Array,
+    workers: int,
+    delta: Array | None = None,
+    toward_zero: bool = False,
 ) -> None: ...
 def ordered_sums(
     image: Array, out: Array, window: Window, terms: OrderedTerms, across: OrderedTerms, fill: Array, workers: int
