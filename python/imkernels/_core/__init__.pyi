@@ -87,6 +87,7 @@ def box_blur(
     delta: int = 0,
     toward_zero: bool = False,
     factor: Array | None = None,
+    by_axis: bool = False,
 ) -> None: ...
 def correlate(
     image: Array,

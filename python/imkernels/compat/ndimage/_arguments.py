@@ -3,15 +3,13 @@
 import functools
 import math
 import operator
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from imkernels._arguments import Array
 from imkernels._dtypes import Dtype
-
-T = TypeVar("T")
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 SINGLE_INPUTS = frozenset("?bBhHf")  # whose values float32 holds
@@ -127,30 +125,6 @@ def check_one_mode(mode: Any, what: str) -> None:
     if not isinstance(mode, str) and isinstance(mode, Iterable):
         raise RuntimeError(f"mode: A sequence of modes is not supported for {what}, got {mode!r}")
     check_mode(mode)
-
-
-_PLAIN = frozenset((int, float, bool, str, type(None), np.int64, np.float64))
-
-
-def remembered(function: Callable[..., T]) -> Callable[..., T]:
-    """Remember what a function gave for numbers, strings, None, and tuples and lists of those."""
-    of_single = functools.lru_cache(maxsize=1024, typed=True)(function)
-
-    @functools.lru_cache(maxsize=1024)
-    def of_several(args: tuple[Any, ...], types: tuple[Any, ...]) -> T:
-        return function(*args)
-
-    @functools.wraps(function)
-    def found(*args: Any) -> T:
-        if _PLAIN.issuperset(map(type, args)):
-            return of_single(*args)
-        fixed = tuple([tuple(arg) if type(arg) is list else arg for arg in args])
-        # 3, 3.0 and True are the same key.
-        types = tuple([tuple(map(type, arg)) if type(arg) is tuple else (type(arg),) for arg in fixed])
-        plain = all(_PLAIN.issuperset(kinds) for kinds in types)
-        return of_several(fixed, types) if plain else function(*fixed)
-
-    return found
 
 
 # The value outside the image

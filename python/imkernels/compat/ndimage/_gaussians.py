@@ -1,6 +1,5 @@
 """Gaussians and their derivatives."""
 
-import functools
 import numbers as kinds_of_numbers
 from operator import index
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 import imkernels as ik
 from imkernels import _core
-from imkernels._arguments import Array
+from imkernels._arguments import Array, remembered
 from imkernels._dtypes import Dtype
 from imkernels.compat.ndimage._arguments import (
     FLOAT32,
@@ -20,14 +19,13 @@ from imkernels.compat.ndimage._arguments import (
     fill_of,
     filtered_axes,
     one_per_axis,
-    remembered,
     target_of,
 )
 from imkernels.compat.ndimage._results import job_of
 from imkernels.compat.ndimage._serving import Job, stand_in
 from imkernels.compat.ndimage._sums import correlated, numbers, ordered_sums
 from imkernels.compat.ndimage._weights import Weights, terms_of
-from imkernels.compat.ndimage._windows import Line, Step, line_of, step_of
+from imkernels.compat.ndimage._windows import Line, Step, as_plane, line_of, step_of
 
 
 class Blur(NamedTuple):
@@ -113,8 +111,7 @@ def _blur(ndim: int, gaussians: list[Gaussian]) -> Blur:
     column, row = factors
     steps = [step_of(ndim, [gaussian.line]) for gaussian in gaussians]
     lines = [
-        (step, Weights(gaussian.weights.reshape(step.extents), True))
-        for step, gaussian in zip(steps, gaussians, strict=True)
+        (step, Weights(as_plane(gaussian.weights, step), True)) for step, gaussian in zip(steps, gaussians, strict=True)
     ]
     terms = None
     downwards = len(gaussians) == 2 and gaussians[0].line.axis < gaussians[1].line.axis
@@ -129,7 +126,11 @@ def _gaussian_job(image: Array, target: Target | None, blurs: Blurs, cval: Any) 
         return None
     fill_of(cval, False, image.dtype)  # raises for what is no number
     blurred = _blurred if target.dtype.kind == "f" else _cut_off_blurred
-    return job_of(image, target, [functools.partial(blurred, blur, cval, target.dtype) for blur in blurs.pairs])
+
+    def filtered(blur: Blur, pixels: Array, out: Array | None) -> Array:
+        return blurred(blur, cval, target.dtype, pixels, out)
+
+    return job_of(image, target, blurs.pairs, filtered)
 
 
 def _blurred(blur: Blur, cval: Any, dtype: Dtype, pixels: Array, out: Array | None) -> Array:

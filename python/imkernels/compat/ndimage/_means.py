@@ -1,78 +1,50 @@
 """Means of boxes."""
 
-import functools
 import operator
 from typing import Any
 
 import numpy as np
 
-import imkernels as ik
-from imkernels._arguments import Array
+from imkernels._arguments import Array, Ending, Result
 from imkernels._dtypes import Dtype
-from imkernels.compat.ndimage._arguments import FLOAT32, FLOAT64, Target, as_array, fill_of, native, target_of
+from imkernels.compat.ndimage._arguments import FLOAT64, Target, as_array, native, target_of
 from imkernels.compat.ndimage._results import cast, job_of
 from imkernels.compat.ndimage._serving import Job, stand_in
-from imkernels.compat.ndimage._windows import Step, line_step, separable_steps
+from imkernels.compat.ndimage._windows import Step, fill_around, line_step, separable_steps
+from imkernels.convolution import Geometry
+from imkernels.filters import boxed
+
+_ROUNDED, _CUT_OFF, _CUT_OFF_TWICE = Ending(), Ending(toward_zero=True), Ending(toward_zero=True, by_axis=True)
 
 
-def _mean_job(image: Array, target: Target, steps: tuple[Step, ...], cval: Any) -> Job | None:
-    """Return the job of taking means, over one axis after the other where they are cut off to integers."""
-    constant = any([step.constant for step in steps])
-    fill = fill_of(cval, constant, image.dtype)
-    if fill is None or (len(steps) > 1 and fill_of(cval, constant, target.dtype) is None):
+def _mean_job(image: Array, target: Target, steps: tuple[Step, ...], cval: Any, ending: Ending) -> Job | None:
+    """Return the job of taking means; `ending` is for those of integers."""
+    fill = fill_around(cval, steps, image.dtype, target.dtype)
+    if fill is None:
         return None
-    whole = target.dtype.kind != "f"
 
     def filtered(step: Step, pixels: Array, out: Array | None) -> Array:
         pixels = pixels.view(np.uint8) if pixels.dtype.kind == "b" else pixels
-        if whole and pixels.dtype.kind != "f":
-            return cast(_cut_off_means(pixels, step, fill), target.dtype)
-        return cast(_box_blur(pixels, step, fill, dtype=FLOAT64 if whole else target.dtype, out=out), target.dtype)
+        if pixels.dtype.kind != "f" and target.dtype.kind != "f":
+            means = _box_means(pixels, step, fill, native(pixels.dtype), ending, out)
+        else:
+            means = _box_means(pixels, step, fill, target.dtype if target.dtype.kind == "f" else FLOAT64, _ROUNDED, out)
+        return cast(means, target.dtype)
 
-    return job_of(image, target, [functools.partial(filtered, step) for step in steps])
-
-
-def _box_blur(pixels: Array, step: Step, fill: Any, **arguments: Any) -> Array:
-    return ik.box_blur(pixels, step.size, axes=step.axes, mode=step.mode, cval=fill, origin=step.origin, **arguments)
+    return job_of(image, target, steps, filtered)
 
 
-def _cut_off_means(pixels: Array, step: Step, fill: Any) -> Array:
-    """Return the means of integers along a line, cut off after the point."""
-    size = max(step.extents)
-    dtype = native(pixels.dtype)
-    largest = size * 2 ** (8 * dtype.itemsize)
-    if largest >= 2**53:
-        return _cut_off_long_means(pixels, step, fill)
-    sums = _box_blur(pixels, step, fill, normalize=False, dtype=_holding(-largest, largest, dtype.kind))
-    means = np.empty(sums.shape, dtype)
-    if dtype.kind == "u":
-        np.floor_divide(sums, sums.dtype.type(size), out=means, casting="unsafe")
-        return means
-    # A quotient is rounded up to a whole number only if the sum has more bits than the float.
-    working = FLOAT32 if largest < 2**24 else FLOAT64
-    return np.divide(sums, size, out=means, dtype=working, casting="unsafe")
+def _box_means(pixels: Array, step: Step, fill: Any, dtype: Dtype, ending: Ending, out: Array | None) -> Array:
+    geometry = Geometry(1, 1, "same", step.mode, fill, step.origin)
+    out = out if out is not None and out.dtype == dtype else None
+    return boxed(pixels, step.size, step.axes, geometry, True, Result(out, dtype, "same_kind", None, ending))
 
 
-def _cut_off_long_means(pixels: Array, step: Step, fill: Any) -> Array:
-    """Do the same for sums that float64 does not hold: from the rounded means and the remainders they leave."""
-    size = max(step.extents)
-    means = _box_blur(pixels, step, fill)
-    sums = _box_blur(pixels, step, fill, normalize=False)
-    one = means.dtype.type(1)
-    rest = (sums - means.astype(sums.dtype) * sums.dtype.type(size)).view(np.int64)
-    means -= one * ((means > 0) & (rest < 0))
-    means += one * ((means < 0) & (rest > 0))
-    return means
-
-
-@functools.cache
-def _holding(low: int, high: int, kind: str) -> Dtype:
-    """Return the smallest integer dtype of a kind, and of 16 bits or more, that holds the sums from `low` to `high`."""
-    for bits in (16, 32):
-        limits = np.iinfo(f"{kind}{bits // 8}")
-        if high <= limits.max and (kind == "u" or limits.min <= low):
-            return limits.dtype
-    return np.dtype(f"{kind}8")
+def _is_cut_off_twice(image: Dtype, target: Dtype, steps: tuple[Step, ...]) -> bool:
+    """Return whether the kernel takes the means along both axes at once: where few bits hold their sums."""
+    kept = target == image if image.kind == "b" else np.can_cast(image, target)
+    few = all([step.extents[0] <= 256 and step.extents[0] * step.extents[1] <= 2**15 for step in steps])
+    return kept and few and image.itemsize <= 4
 
 
 @stand_in
@@ -102,8 +74,12 @@ def uniform_filter(
     target = target_of(output, image)
     if target is None:
         return None
-    together = 2 if target.dtype.kind == "f" else 1
-    return _mean_job(image, target, separable_steps(image.ndim, size, origin, mode, axes, together), cval)
+    steps = separable_steps(image.ndim, size, origin, mode, axes, 2)
+    if target.dtype.kind == "f":
+        return _mean_job(image, target, steps, cval, _ROUNDED)
+    if axes is None and _is_cut_off_twice(native(image.dtype), target.dtype, steps):
+        return _mean_job(image, target, steps, cval, _CUT_OFF_TWICE)
+    return _mean_job(image, target, separable_steps(image.ndim, size, origin, mode, axes, 1), cval, _CUT_OFF)
 
 
 @stand_in
@@ -124,4 +100,4 @@ def uniform_filter1d(
     target = target_of(output, image)
     if target is None:
         return None
-    return _mean_job(image, target, (step,), cval)
+    return _mean_job(image, target, (step,), cval, _CUT_OFF)

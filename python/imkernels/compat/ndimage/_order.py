@@ -10,25 +10,25 @@ from typing import Any
 import numpy as np
 
 import imkernels as ik
-from imkernels._arguments import Array
+from imkernels._arguments import Array, remembered
 from imkernels.compat.ndimage._arguments import (
     Common,
     Target,
     check_one_mode,
-    fill_of,
     filtered_axes,
     one_per_axis,
     real_image,
-    remembered,
     target_of,
 )
 from imkernels.compat.ndimage._results import cast, job_of
 from imkernels.compat.ndimage._serving import Job, stand_in
 from imkernels.compat.ndimage._windows import (
     Step,
+    as_plane,
     check_extents,
     extents_of,
-    footprint_step,
+    fill_around,
+    footprint_steps,
     line_of,
     line_step,
     separable_steps,
@@ -40,13 +40,12 @@ def _order_job(
     native: Callable[..., Array], image: Array, target: Target, steps: tuple[Step, ...], mask: Array | None, cval: Any
 ) -> Job | None:
     """Return the job of an order filter of this package, one step after the other."""
-    constant = any([step.constant for step in steps])
-    fill = fill_of(cval, constant, image.dtype)
-    if fill is None or (len(steps) > 1 and fill_of(cval, constant, target.dtype) is None):
+    fill = fill_around(cval, steps, image.dtype, target.dtype)
+    if fill is None:
         return None
 
     def filtered(step: Step, pixels: Array, out: Array | None) -> Array:
-        size, footprint = (step.size, None) if mask is None else (None, mask.reshape(step.extents))
+        size, footprint = (step.size, None) if mask is None else (None, as_plane(mask, step))
         result = native(
             pixels,
             size,
@@ -59,7 +58,7 @@ def _order_job(
         )
         return cast(result, target.dtype)
 
-    return job_of(image, target, [functools.partial(filtered, step) for step in steps])
+    return job_of(image, target, steps, filtered)
 
 
 @remembered
@@ -87,14 +86,8 @@ def _mask_of(footprint: Any) -> tuple[Array, int]:
     return mask, int(np.count_nonzero(mask))
 
 
-def _footprint_steps(image: Array, common: Common, mask: Array, axes: Any) -> tuple[Step, ...] | None:
-    step = footprint_step(image.ndim, mask.shape, common.origin, common.mode, axes)
-    return None if step is None else (step,)
-
-
-def _warn_of_both(size: Any, footprint: Any) -> None:
-    if size is not None and footprint is not None:
-        warnings.warn("ignoring size because footprint is set", UserWarning, stacklevel=5)
+def _warn_of_both() -> None:
+    warnings.warn("ignoring size because footprint is set", UserWarning, stacklevel=5)
 
 
 # Ranks
@@ -102,7 +95,8 @@ def _warn_of_both(size: Any, footprint: Any) -> None:
 
 def _rank_plan(rank_of: Callable[[int], int], common: Common, size: Any, footprint: Any, axes: Any) -> Job | None:
     """Plan a rank filter; `rank_of` gives the rank for a number of pixels."""
-    _warn_of_both(size, footprint)
+    if footprint is not None and size is not None:
+        _warn_of_both()
     image = real_image(common.input)
     target = target_of(common.output, image)
     if target is None:
@@ -111,21 +105,22 @@ def _rank_plan(rank_of: Callable[[int], int], common: Common, size: Any, footpri
     steps: tuple[Step, ...] | None
     if footprint is not None:
         mask, count = _mask_of(footprint)
-        check_extents(mask.shape, len(filtered_axes(axes, image.ndim)), "footprint")
+        check_extents(mask.shape, image.ndim if axes is None else len(filtered_axes(axes, image.ndim)), "footprint")
         size, mask = (mask.shape, None) if count == mask.size else (mask.shape, mask)
     elif size is None:
         raise RuntimeError("no footprint or filter size provided: one of them must be given")
     if mask is None:
         count, steps = _box_steps(image.ndim, size, common.origin, common.mode, axes, 2)
     else:
-        steps = _footprint_steps(image, common, mask, axes)
+        steps = footprint_steps(image.ndim, common.origin, common.mode, axes, *mask.shape)
     rank = _checked_rank(rank_of(count), count)
     if rank in (0, count - 1):
         extremum = ik.minimum_filter if rank == 0 else ik.maximum_filter
         if mask is None and not target.same:
             _, steps = _box_steps(image.ndim, size, common.origin, common.mode, axes, 1)
         return None if steps is None else _order_job(extremum, image, target, steps, mask, common.cval)
-    check_one_mode(common.mode, "ranks between the lowest and the highest")
+    if type(common.mode) is not str:  # which the steps have checked
+        check_one_mode(common.mode, "ranks between the lowest and the highest")
     if steps is None or len(steps) > 1:
         return None
     native = ik.median_filter if rank == count // 2 else functools.partial(_ranked, rank)
@@ -242,7 +237,8 @@ def percentile_filter(
 
 def _extremum_plan(native: Callable[..., Array], common: Common, size: Any, footprint: Any, axes: Any) -> Job | None:
     """Plan a filter of minima or maxima: along one axis after the other where the window is a box."""
-    _warn_of_both(size, footprint)
+    if footprint is not None and size is not None:
+        _warn_of_both()
     mask = None
     if footprint is not None:
         mask, count = _mask_of(footprint)
@@ -259,7 +255,7 @@ def _extremum_plan(native: Callable[..., Array], common: Common, size: Any, foot
     if mask is None:
         steps = separable_steps(image.ndim, size, common.origin, common.mode, axes, 2 if target.same else 1)
     else:
-        steps = _footprint_steps(image, common, mask, axes)
+        steps = footprint_steps(image.ndim, common.origin, common.mode, axes, *mask.shape)
     return None if steps is None else _order_job(native, image, target, steps, mask, common.cval)
 
 

@@ -1,7 +1,7 @@
 """Results: one stage after the other, by C's casts, in the place that the caller wants."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,22 +10,27 @@ from imkernels._dtypes import Dtype
 from imkernels.compat.ndimage._arguments import Target
 from imkernels.compat.ndimage._serving import Job
 
-Stage: TypeAlias = Callable[[Array, Array | None], Array]  # may write to the second array, which it then returns
+T = TypeVar("T")
 
 _INT64, _UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
 
 
-def job_of(image: Array, target: Target, stages: Sequence[Stage]) -> Job:
-    """Return the job of filtering in stages, one after the other."""
-    if not stages or image.size == 0:
+def job_of(
+    image: Array, target: Target, steps: Sequence[T], filtered: Callable[[T, Array, Array | None], Array]
+) -> Job:
+    """Return the job of filtering in steps, one after the other.
+
+    `filtered` takes a step, pixels and an array or None. It may write to the array, which it then returns.
+    """
+    if not steps or image.size == 0:
         return lambda: _finish(image.copy(), target, image.shape)
 
     def job() -> Array:
         result = _planes(image)
-        for stage in stages[:-1]:
-            result = stage(result, None)
+        for step in steps[:-1]:
+            result = filtered(step, result, None)
         goal = None if target.array is None or not target.same else _planes(target.array)
-        return _finish(stages[-1](result, goal), target, image.shape)
+        return _finish(filtered(steps[-1], result, goal), target, image.shape)
 
     return job
 

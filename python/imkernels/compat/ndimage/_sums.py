@@ -7,13 +7,15 @@ import numpy as np
 
 import imkernels as ik
 from imkernels import _core
-from imkernels._arguments import Array, Delivery, deliver, fill_element, windows_last
+from imkernels._arguments import Array, Delivery, Result, deliver, fill_element, windows_last
 from imkernels._dtypes import Dtype
 from imkernels.compat.ndimage._arguments import FLOAT64, Common, Target, as_array, fill_of, native, target_of
 from imkernels.compat.ndimage._results import cast, job_of
 from imkernels.compat.ndimage._serving import Job, stand_in
 from imkernels.compat.ndimage._weights import NO_TERMS, Kernel, Weights, kernel_of
-from imkernels.compat.ndimage._windows import Step, line_step, turned_origin, weights_step
+from imkernels.compat.ndimage._windows import Step, as_plane, line_step, turned_origin, weights_step
+from imkernels.convolution import Geometry
+from imkernels.convolution import correlated as native_correlation
 from imkernels.settings import resolve_workers
 
 
@@ -22,13 +24,13 @@ def _correlate_plan(common: Common, weights: Any, axes: Any, convolution: bool) 
     if "c" in (image.dtype.kind, values.dtype.kind):
         return None
     values = np.asarray(values, dtype=FLOAT64)
-    step = weights_step(image.ndim, values.shape, common.origin, common.mode, axes, convolution)
+    step = weights_step(image.ndim, common.origin, common.mode, axes, convolution, *values.shape)
     target = target_of(common.output, image)
     if target is None or step is None:
         return None
     if convolution:
         values = values[(slice(None, None, -1),) * values.ndim]
-    return _correlation_job(image, target, step, Weights(values.reshape(step.extents), False), common.cval)
+    return _correlation_job(image, target, step, Weights(as_plane(values, step), False), common.cval)
 
 
 def _line_correlate_plan(common: Common, weights: Array, axis: Any) -> Job | None:
@@ -42,17 +44,17 @@ def _line_correlate_plan(common: Common, weights: Array, axis: Any) -> Job | Non
     step = line_step(image.ndim, values.size, common.origin, common.mode, operator.index(axis))
     if target is None:
         return None
-    return _correlation_job(image, target, step, Weights(values.reshape(step.extents), True), common.cval)
+    return _correlation_job(image, target, step, Weights(as_plane(values, step), True), common.cval)
 
 
 def _correlation_job(image: Array, target: Target, step: Step, weights: Weights, cval: Any) -> Job:
     """Return the job of correlating with a kernel."""
     fill_of(cval, False, image.dtype)  # raises for what is no number
 
-    def filtered(pixels: Array, out: Array | None) -> Array:
+    def filtered(step: Step, pixels: Array, out: Array | None) -> Array:
         return correlated(pixels, step, weights, cval, target.dtype, out)
 
-    return job_of(image, target, [filtered])
+    return job_of(image, target, (step,), filtered)
 
 
 def correlated(pixels: Array, step: Step, weights: Weights, cval: Any, dtype: Dtype, out: Array | None) -> Array:
@@ -67,7 +69,8 @@ def correlated(pixels: Array, step: Step, weights: Weights, cval: Any, dtype: Dt
     if not kernel.gaps:
         return _native_correlate(pixels, step, kernel, fill, out)
     sums = _native_correlate(pixels, step, kernel, fill, None)
-    if np.isnan(sums.max()):  # what the pixels are that SciPy leaves out
+    highest = np.maximum.reduce(sums, axis=None)
+    if highest != highest:  # a NaN: what the pixels are that SciPy leaves out
         np.copyto(sums, ordered_sums(pixels, step, (kernel.terms, NO_TERMS), fill, dtype), where=np.isnan(sums))
     return sums
 
@@ -81,16 +84,10 @@ def numbers(pixels: Array, step: Step, cval: Any) -> tuple[Array, Any]:
 
 
 def _native_correlate(pixels: Array, step: Step, kernel: Kernel, fill: Any, out: Array | None) -> Array:
-    return ik.correlate(
-        pixels,
-        kernel.values,
-        axes=step.axes,
-        mode=step.mode,
-        cval=fill,
-        origin=step.origin,
-        dtype=kernel.result,
-        out=out,
-    )
+    geometry = Geometry(1, 1, "same", step.mode, fill, step.origin)
+    wanted = Result(out, kernel.asked, "same_kind", None)
+    planes = windows_last(pixels, step.axes)
+    return native_correlation(ik.correlate, planes, step.axes, kernel.values, geometry, "auto", wanted)
 
 
 def _whole_sums(pixels: Array, step: Step, kernel: Kernel, fill: Any, out: Array | None) -> Array:

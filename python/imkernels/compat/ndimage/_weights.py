@@ -26,6 +26,7 @@ class Kernel(NamedTuple):
 
     values: Array  # (K, L), for `imkernels.correlate`
     result: Dtype  # of the sums
+    asked: Dtype | None  # what `imkernels.correlate` is asked for, if the sums have not that dtype anyway
     ordered: bool  # whether every bit counts, so that sums are taken of the terms
     gaps: bool  # whether SciPy leaves pixels out of its sums of floats
     terms: _core.OrderedTerms
@@ -49,14 +50,17 @@ def _new_kernel(weights: Weights, image: Dtype, result: Dtype) -> Kernel:
     if result.kind == "f":
         single = result == FLOAT32 and image.char in SINGLE_INPUTS and _single(magnitudes)
         gaps = image.kind == "f" and not weights.line and float(magnitudes.min()) <= _EPSILON
-        return Kernel(values.astype(FLOAT32 if single else FLOAT64), result, False, gaps, terms)
+        working = FLOAT32 if single else FLOAT64
+        return Kernel(values.astype(working), result, None if result == working else result, False, gaps, terms)
     if image.kind == "f":
-        return Kernel(values, FLOAT64, True, False, terms)
+        return Kernel(values, FLOAT64, None, True, False, terms)
     bounds = sum_bounds(values, image)
     if float(magnitudes.max()) < 2**31 and bool((values == np.rint(values)).all()):
+        own = {"int8": _INT32, "int32": _INT64}
         narrow = "int8" if image.itemsize == 1 and magnitudes.max() < 128 else "int32"
-        return Kernel(values.astype(narrow), holding(bounds, result, _INT64), False, False, terms)
-    return Kernel(values, holding(bounds, result, FLOAT64), True, False, terms)
+        sums = holding(bounds, result, _INT64)
+        return Kernel(values.astype(narrow), sums, None if sums == own[narrow] else sums, False, False, terms)
+    return Kernel(values, holding(bounds, result, FLOAT64), None, True, False, terms)
 
 
 def _single(magnitudes: Array) -> bool:

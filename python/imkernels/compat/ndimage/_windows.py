@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 from numpy.lib.array_utils import normalize_axis_index
 
 from imkernels import _core
-from imkernels._arguments import Pair, mode_pair
+from imkernels._arguments import Array, Pair, mode_pair, remembered
+from imkernels._dtypes import Dtype
 from imkernels.compat.ndimage._arguments import (
     check_mode,
     check_one_mode,
+    fill_of,
     filtered_axes,
     one_per_axis,
-    remembered,
 )
 
 
@@ -33,17 +34,19 @@ class Step(NamedTuple):
     faster than pairs.
     """
 
-    axes: Pair | None
+    axes: Pair | None  # counted from the end; None: the last two
     size: int | Pair
     origin: int | Pair
     mode: str | tuple[str, str]
+    extents: Pair
     lines: tuple[Line, Line]
     constant: bool
     window: _core.Window
 
-    @property
-    def extents(self) -> Pair:
-        return self.lines[0].size, self.lines[1].size
+
+def as_plane(values: Array, step: Step) -> Array:
+    """Return a footprint or weights with the two axes of a step."""
+    return values if values.shape == step.extents else values.reshape(step.extents)
 
 
 def line_of(axis: int, size: int, origin: Any, mode: Any) -> Line:
@@ -66,10 +69,11 @@ def step_of(ndim: int, lines: Sequence[Line]) -> Step:
             lines.append(Line(axis, 1, 0, lines[0].mode if lines else "reflect"))
     first, second = sorted(lines)
     return Step(
-        None if first.axis == ndim - 2 else (first.axis, second.axis),
+        None if first.axis == ndim - 2 else (first.axis - ndim, second.axis - ndim),
         first.size if first.size == second.size else (first.size, second.size),
         first.origin if first.origin == second.origin else (first.origin, second.origin),
         first.mode if first.mode == second.mode else (first.mode, second.mode),
+        (first.size, second.size),
         (first, second),
         any(line.mode.endswith("constant") for line in lines),
         _core.Window(
@@ -112,6 +116,15 @@ def line_step(ndim: int, size: Any, origin: Any, mode: Any, axis: int) -> Step:
     return step_of(ndim, [line_of(place, index(size), origin, mode)])
 
 
+def fill_around(cval: Any, steps: Sequence[Step], *dtypes: Dtype) -> Any:
+    """Return the value outside an image of the first dtype, or None if it, or the results between steps, has none."""
+    if type(cval) is float and cval == 0.0:
+        return cval
+    constant = any(step.constant for step in steps)
+    fills = [fill_of(cval, constant, dtype) for dtype in (dtypes if len(steps) > 1 else dtypes[:1])]
+    return None if None in fills else fills[0]
+
+
 # Footprints and weights
 
 
@@ -144,14 +157,15 @@ def extents_of(
 
 
 @remembered
-def footprint_step(ndim: int, shape: Any, origin: Any, mode: Any, axes: Any) -> Step | None:
-    """Return the step of a footprint that is not a box, or None if it reaches along more than two axes."""
+def footprint_steps(ndim: int, origin: Any, mode: Any, axes: Any, *shape: int) -> tuple[Step, ...] | None:
+    """Return the one step of a footprint that is not a box, or None if it reaches along more than two axes."""
     extents = extents_of(filtered_axes(axes, ndim), ndim, shape, origin)
-    return _single_step(ndim, extents, mode, "footprints that are no boxes")
+    step = _single_step(ndim, extents, mode, "footprints that are no boxes")
+    return None if step is None else (step,)
 
 
 @remembered
-def weights_step(ndim: int, shape: Any, origin: Any, mode: Any, axes: Any, convolution: bool) -> Step | None:
+def weights_step(ndim: int, origin: Any, mode: Any, axes: Any, convolution: bool, *shape: int) -> Step | None:
     """Return the step of weights, or None if they reach along more than two axes."""
     extents = extents_of(filtered_axes(axes, ndim), ndim, shape, origin, "weights")
     if convolution:
