@@ -2,8 +2,7 @@
 //
 // A tile's padded input lies in a buffer in which every tap of a row of outputs is a contiguous run (see
 // rows/tile_loader.hpp). Each lane of a vector adds up the terms of its own output, one after the other: a
-// multiplication, an addition and a load or two per term and pixel. The build keeps the compiler from fusing
-// additions with multiplications in this file (CMakeLists.txt).
+// multiplication, an addition and a load or two per term and pixel.
 //
 // The bits are only needed where a sum is almost whole. So integers of few bits are first summed as the package's own
 // correlation sums them (detail/sum_tile.hpp), in float32 if its error is small, and again in order where one of a
@@ -26,6 +25,7 @@
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "simd/lanes.hpp"
+#include "simd/rounded.hpp"
 
 namespace imkernels {
 
@@ -70,14 +70,14 @@ void sum_in_order(const Pixel* first, const Places& places, double* sums) {
         Lanes<double> totals[vectors]{};
         for (const auto& [pixel, weight] : places.singles) {
             for (int v = 0; v < vectors; ++v) {
-                totals[v] += weight * pixels(pixel, v);
+                totals[v] += rounded(weight * pixels(pixel, v));
             }
         }
         for (const auto& [pixel, partner, weight] : places.pairs) {
             for (int v = 0; v < vectors; ++v) {
                 const Lanes<double> one = pixels(pixel, v);
                 const Lanes<double> other = pixels(partner, v);
-                totals[v] += weight * (subtracts ? one - other : one + other);
+                totals[v] += rounded(weight * (subtracts ? one - other : one + other));
             }
         }
         for (int v = 0; v < vectors; ++v) {
@@ -111,11 +111,41 @@ double magnitude(const OrderedTerms& terms) {
     });
 }
 
+/// Whether all sums of pixels up to `bound` are exact in `Work`: of weights with few digits.
+template <class Work>
+bool is_exact(const OrderedTerms& terms, double bound) {
+    constexpr int digits = std::numeric_limits<Work>::digits;
+    const double most = magnitude(terms) * bound;
+    int places = 0;  // behind the point
+    const auto is_whole = [&](const OrderedTerm& term) {
+        const double shifted = std::ldexp(term.weight, places);
+        return shifted == std::trunc(shifted);
+    };
+    while (places < digits && !std::all_of(terms.terms.begin(), terms.terms.end(), is_whole)) {
+        ++places;
+    }
+    return std::ldexp(most, places) <= std::ldexp(1.0, digits);
+}
+
 /// A bound of the error of sums in `Work`, of pixels up to `bound`.
 template <class Work>
 double slack_of(const OrderedTerms& terms, double bound) {
-    const double roundings = 2 * static_cast<double>(terms.terms.size()) + 4;  // of at most two taps a term
+    if (is_exact<Work>(terms, bound)) {
+        return 0;
+    }
+    double roundings = 2;
+    for (const OrderedTerm& term : terms.terms) {
+        roundings += term.partner == OrderedTerm::none ? 1 : 2;
+    }
     return roundings * static_cast<double>(std::numeric_limits<Work>::epsilon()) / 2 * magnitude(terms) * bound;
+}
+
+/// Whether there are several weights and all are the same: many sums are then almost whole.
+bool are_equal(const OrderedTerms& terms) {
+    const auto& all = terms.terms;
+    return all.size() > 1 && std::all_of(all.begin(), all.end(), [&](const OrderedTerm& term) {
+               return std::abs(term.weight) == std::abs(all.front().weight);
+           });
 }
 
 /// Sums in the order of taps, many rows at once: they tell which of integers are not almost whole.
@@ -128,7 +158,8 @@ public:
         : slack_(static_cast<Work>(slack_of<Work>(terms, bound))),
           weights_(static_cast<std::size_t>(rows * columns)),
           taps_{rows, columns, pitch, nullptr},
-          at_once_(std::clamp<index>(rows, 1, most_rows)) {
+          at_once_(std::clamp<index>(rows, 1, most_rows)),
+          useful_(slack_ == 0 || !are_equal(terms)) {
         for (const OrderedTerm& term : terms.terms) {
             const auto weight = static_cast<Work>(term.weight);
             weights_[static_cast<std::size_t>(term.tap)] = weight;
@@ -141,14 +172,19 @@ public:
         }
     }
 
-    /// What errors stay below.
-    Work slack() const { return slack_; }
+    /// Makes integers of `count` estimates; false if they do not tell which.
+    template <class To>
+    IMKERNELS_INLINE bool cut_off(const Work* sums, index count, To* target) const {
+        return useful_ && (count == block ? !imkernels::cut_off(sums, block, slack_, target)
+                                          : !imkernels::cut_off(sums, count, slack_, target));
+    }
     /// Rows of outputs that are computed together.
     index at_once() const { return at_once_; }
 
     /// Computes `rows` rows of sums, up to a whole block, of which each begins `pitch` behind the one before.
     void operator()(const Work* first, index rows, index count, Work* sums, index pitch) const {
-        switch (rows) {
+        switch (useful_ ? rows : 0) {
+            case 0: return;
             case 1: return sum<1>(first, count, sums, pitch);
             case 2: return sum<2>(first, count, sums, pitch);
             case 3: return sum<3>(first, count, sums, pitch);
@@ -173,6 +209,7 @@ private:
     std::vector<Work> weights_;
     detail::Taps taps_;
     index at_once_;
+    bool useful_;
     std::vector<index> offsets_;
 };
 
@@ -246,13 +283,13 @@ private:
                 const Pixel* const first = pixels + y * loader_.output_pitch();
                 Pixel* const own = estimates + i * pitch_;
                 if (twice_) {
-                    finish(first, places_, own, estimate_.slack(), count, line);
+                    finish(first, places_, own, estimate_, count, line);
                     if constexpr (whole) {
                         estimate_across_(line, 1, tile.columns, own, pitch_);
                     }
-                    finish(line, places_across_, own, estimate_across_.slack(), tile.columns, sums);
+                    finish(line, places_across_, own, estimate_across_, tile.columns, sums);
                 } else {
-                    finish(first, places_, own, estimate_.slack(), count, sums);
+                    finish(first, places_, own, estimate_, count, sums);
                 }
                 write(sums, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
             }
@@ -261,16 +298,15 @@ private:
 
     /// Makes a row of sums of estimates, or of the terms where those do not tell.
     template <class To>
-    static void finish(const Pixel* first, const Places& places, const Pixel* estimates, Pixel slack, index count,
-                       To* sums) {
+    static void finish(const Pixel* first, const Places& places, const Pixel* estimates,
+                       const Estimate<Pixel>& estimate, index count, To* sums) {
         for (index x = 0; x < count; x += block) {
             const index here = std::min(block, count - x);
             double doubles[block];
             if constexpr (!whole) {
                 sum_in_order(first + x, places, doubles);
                 std::copy_n(doubles, here, sums + x);
-            } else if (here == block ? cut_off(estimates + x, block, slack, sums + x)
-                                     : cut_off(estimates + x, here, slack, sums + x)) {
+            } else if (!estimate.cut_off(estimates + x, here, sums + x)) {
                 sum_in_order(first + x, places, doubles);
                 cut_off(doubles, here, 0.0, sums + x);
             }
@@ -325,7 +361,8 @@ void ordered_sums(const ConstStack& image, const MutableStack& out, const Window
     const auto run = [&]<class Pixel, class Result>() {
         OrderedSums<Pixel, Result>(image, out, window, terms, across, fill, bound, bound_across).run(workers);
     };
-    if (whole && slack < rare) {
+    const bool few = slack == 0 || (slack < rare && !are_equal(terms) && !are_equal(across));
+    if (whole && few) {
         run.template operator()<float, std::int32_t>();
     } else if (whole) {
         run.template operator()<double, std::int32_t>();
