@@ -92,6 +92,18 @@ class Layer:
         method(image, *banks, out, window, fill(cval, factors[0]), self.workers, **ending)
         return out
 
+    def ordered_sums(self, image, size, terms, sign=1, across=(), *, mode="reflect", cval=0, dtype=None):
+        """Add up terms (tap, partner or -1, weight), in float64."""
+        out = self.result(image.shape, (1, 1), image.dtype if dtype is None else dtype)
+        window = self.window(size, mode=mode)
+        lists = [self.ordered_terms(terms, sign), self.ordered_terms(across, 1)]
+        self.module.ordered_sums(image, out, window, *lists, np.full((1, 1), float(cval)), self.workers)
+        return out
+
+    def ordered_terms(self, terms, sign):
+        taps = np.array([term[:2] for term in terms], np.int64).reshape(-1, 2)
+        return self.module.OrderedTerms(taps, np.array([term[2] for term in terms], float), sign < 0)
+
     def max_pool_with_argmax(self, image, size, *, stride=(1, 1), dilation=(1, 1)):
         values = self.result(image.shape, stride, image.dtype)
         argmax = self.result(image.shape, stride, np.intp)

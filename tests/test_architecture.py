@@ -41,6 +41,7 @@ PRIVATE_TESTS = {
         "test_levels.py",
         "test_limits.py",
         "test_memory.py",
+        "test_ordered_sums.py",
         "test_parallel.py",
         "test_sum_endings.py",
     },

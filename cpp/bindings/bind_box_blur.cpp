@@ -28,7 +28,7 @@ void register_box_blur(py::module_& module) {
     module.def(
         "box_blur",
         [](const py::array& image, py::array& out, const Window2D& window, bool normalize, const py::array& fill,
-           int workers, index delta, bool toward_zero, const std::optional<py::array>& factor) {
+           int workers, index delta, bool toward_zero, const std::optional<py::array>& factor, bool by_axis) {
             const ConstStack source = read_view(image);
             const MutableStack target = write_view(out);
             require_same_leading(source, target);
@@ -36,13 +36,15 @@ void register_box_blur(py::module_& module) {
             require(window.rows.dilation == 1 && window.columns.dilation == 1, "box_blur: no dilation");
             const std::byte* outside = fill_of(fill, source.element.dtype);
             BoxEnding ending{normalize, delta, toward_zero ? Rounding::toward_zero : Rounding::half_to_even};
+            ending.by_axis = by_axis;
             if (factor) {
                 ending.factor = factor_of(*factor);
             }
             without_gil([&] { box_blur(source, target, window, ending, outside, workers); });
         },
         py::arg("image"), py::arg("out"), py::arg("window"), py::arg("normalize"), py::arg("fill"), py::arg("workers"),
-        py::arg("delta") = 0, py::arg("toward_zero") = false, py::arg("factor") = py::none());
+        py::arg("delta") = 0, py::arg("toward_zero") = false, py::arg("factor") = py::none(),
+        py::arg("by_axis") = false);
 }
 
 }  // namespace imkernels::bindings

@@ -52,6 +52,7 @@ PYBIND11_MODULE(IMKERNELS_MODULE, module, py::mod_gil_not_used()) {
     register_order_filter(module);
     register_box_blur(module);
     register_correlate(module);
+    register_ordered_sums(module);
     register_max_pool(module);
     register_window_pool(module);
     register_conv2d(module);

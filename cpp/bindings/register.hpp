@@ -9,6 +9,7 @@ void register_window(pybind11::module_& module);
 void register_order_filter(pybind11::module_& module);
 void register_box_blur(pybind11::module_& module);
 void register_correlate(pybind11::module_& module);
+void register_ordered_sums(pybind11::module_& module);
 void register_max_pool(pybind11::module_& module);
 void register_window_pool(pybind11::module_& module);
 void register_conv2d(pybind11::module_& module);

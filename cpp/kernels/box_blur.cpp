@@ -378,9 +378,12 @@ void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& 
             "box_blur: a factor is for sums, which are rounded");
     require(image.element.dtype < Dtype::float16 || (ending.delta == 0 && !ending.factor),
             "box_blur: delta and factor are for integers");
+    require(!ending.by_axis || (ending.normalize && ending.delta == 0 && ending.rounding == Rounding::toward_zero),
+            "box_blur: means by axis are cut off");
     if (has_integer_box(image, out, window, ending)) {
         return integer_box(image, out, window, ending, fill, workers);
     }
+    require(!ending.by_axis, "box_blur: means by axis are of integers that fit vectors");
     const bool mend = has_float_box(image, out, window);
     if (mend && !float_box(image, out, window, ending.normalize, fill, workers)) {
         return;

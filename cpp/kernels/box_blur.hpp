@@ -22,6 +22,7 @@ struct BoxEnding {
     index delta = 0;                             // add this to a sum of integers before, 0 to that number
     Rounding rounding = Rounding::half_to_even;  // where a mean becomes an integer
     std::optional<Factor> factor = {};           // multiply a sum of integers by it, in its type
+    bool by_axis = false;                        // cut the means down the columns off before those along the rows
 };
 
 /// out[y, x] = the mean of the window's pixels, or their sum. Means of integers are exact and rounded once (to an

@@ -218,7 +218,8 @@ public:
           out_(planes.out),
           window_(planes.window),
           channels_(planes.channels),
-          taps_(window_.taps()),
+          by_axis_(ending.by_axis),
+          taps_(by_axis_ ? window_.columns.size : window_.taps()),
           delta_(ending.delta),
           mean_(ending.rounding == Rounding::toward_zero ? Mean::cut_off
                 : taps_ % 2 == 0                         ? Mean::rounded_to_even
@@ -240,7 +241,7 @@ public:
         }
         const index pitch = rows_.pitch();
         const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) + 2 * Scratch::bytes<Pixel>(pitch) +
-                                  Scratch::bytes<Result>(pitch) + Scratch::bytes<Column>(pitch) +
+                                  Scratch::bytes<Result>(pitch) + 2 * Scratch::bytes<Column>(pitch) +
                                   Scratch::bytes<Column>(along_.room(pitch)) + Scratch::bytes<Sum>(pitch);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, 0.1 * sizeof(Pixel),
                             interleaved_);
@@ -254,6 +255,10 @@ private:
     using SumPlan = detail::SumPlan;
     using Column = ColumnOf<Pixel>;
     using Sum = SumOf<Pixel>;
+    template <Mean mean_of>
+    using InFloat = ReciprocalMean<float, Pixel, mean_of>;
+    template <Mean mean_of>
+    using InDouble = ReciprocalMean<double, Pixel, mean_of>;
     static constexpr index most_together = 8;
     static constexpr index most_covered = 128;  // columns of those
     static constexpr bool has_short_means = std::is_same_v<Result, std::uint8_t>;
@@ -285,7 +290,7 @@ private:
     void run_together(int workers) const {
         const index pitch = pitch_together();
         const std::size_t bytes = Scratch::bytes<index>(most_covered) + Scratch::bytes<Pixel>(rows_together() * pitch) +
-                                  Scratch::bytes<Result>(pitch) + Scratch::bytes<Column>(pitch) +
+                                  Scratch::bytes<Result>(pitch) + 2 * Scratch::bytes<Column>(pitch) +
                                   Scratch::bytes<Column>(along_.room(pitch)) + Scratch::bytes<Sum>(pitch);
         const TileShape whole{out_.first.rows, out_.first.columns};
         const double cost = 0.5 * static_cast<double>(together_);
@@ -307,6 +312,7 @@ private:
         auto* const pixels = scratch.take<Pixel>(kept * pitch);
         auto* const results = scratch.take<Result>(pitch);
         auto* const sums = scratch.take<Column>(pitch);
+        auto* const means = scratch.take<Column>(pitch);
         auto* const room = scratch.take<Column>(along_.room(pitch));
         auto* const line = scratch.take<Sum>(pitch);
         ConstPlane from[most_together];
@@ -347,7 +353,7 @@ private:
             } else {
                 replace_row(row(last), row(y - 1), width, sums);
             }
-            finish(sums, covered, room, line, pitch, results);
+            finish(by_axis_ ? column_means(sums, covered, means) : sums, covered, room, line, pitch, results);
             for (index i = 0; i < images; ++i) {
                 write_row(results + i * span, tile.columns, to[i].at(y, 0), to[i].column_stride);
             }
@@ -368,6 +374,7 @@ private:
         auto* const leaves = scratch.take<Pixel>(pitch);
         auto* const buffer = scratch.take<Result>(pitch);
         auto* const sums = scratch.take<Column>(pitch);
+        auto* const means = scratch.take<Column>(pitch);
         auto* const room = scratch.take<Column>(along_.room(pitch));
         auto* const line = scratch.take<Sum>(pitch);
         const index size = window_.rows.size;
@@ -394,7 +401,7 @@ private:
             const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
             Result* const results = in_place ? reinterpret_cast<Result*>(to) : buffer;
-            finish(sums, covered, room, line, pitch, results);
+            finish(by_axis_ ? column_means(sums, covered, means) : sums, covered, room, line, pitch, results);
             if (!in_place) {
                 rows_.pick(results, tile.columns);
                 write_(results, tile.columns, to, target.column_stride);
@@ -402,7 +409,33 @@ private:
         }
     }
 
-    /// The means, or the sums, of all windows in a row of sums of columns.
+    /// The means of columns, cut off.
+    const Column* column_means(const Column* sums, index count, Column* means) const {
+        const index size = window_.rows.size;
+        const auto take = [&](auto mean) {
+            // Of wider pixels sums fit signed numbers, which vectors convert sooner.
+            using Number = std::conditional_t<std::is_same_v<Pixel, std::uint8_t>, Column, std::make_signed_t<Column>>;
+            for (index x = 0; x < count; ++x) {
+                means[x] = static_cast<Column>(mean(static_cast<Number>(sums[x])));
+            }
+        };
+        if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
+            if (ShortMean<Mean::cut_off>::is_exact(size, 0)) {
+                take(ShortMean<Mean::cut_off>(size, 0));
+                return means;
+            }
+        }
+        if constexpr (sizeof(Pixel) <= 2) {
+            if (InFloat<Mean::cut_off>::is_exact(largest_sum<Pixel>(size + 1))) {
+                take(InFloat<Mean::cut_off>(size, 0));
+                return means;
+            }
+        }
+        take(InDouble<Mean::cut_off>(size, 0));
+        return means;
+    }
+
+    /// The means, or the sums, of all windows in a row of sums of columns, or of their means.
     void finish(const Column* sums, index covered, Column* room, Sum* line, index pitch, Result* results) const {
         const index reach = window_.columns.reach();
         const index count = covered - reach + 1;
@@ -429,11 +462,6 @@ private:
         }
     }
 
-    template <Mean mean_of>
-    using InFloat = ReciprocalMean<float, Pixel, mean_of>;
-    template <Mean mean_of>
-    using InDouble = ReciprocalMean<double, Pixel, mean_of>;
-
     /// Calls `finish` with what makes means of sums.
     template <template <Mean> class MeanOf, class Finish>
     void finish_by(const Finish& finish) const {
@@ -448,7 +476,8 @@ private:
     const MutableStack& out_;
     Window2D window_;
     index channels_;
-    index taps_;
+    bool by_axis_;  // means of columns are cut off
+    index taps_;    // of a mean along the rows, or of the window
     index delta_;
     Mean mean_;
     double factor_;

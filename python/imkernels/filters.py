@@ -630,11 +630,11 @@ def boxed(image: ArrayLike, size: Any, axes: Axes, geometry: Geometry, normalize
     threads = resolve_workers(wanted.workers)
     mean = flag(normalize, "normalize")
     computed = native if mean else _sum_dtype(native)
-    delta, toward_zero, factor = wanted.ending
+    delta, toward_zero, factor, by_axis = wanted.ending
 
     def compute(target: Array) -> None:
         goal = windows_last(target, places)
-        _core.box_blur(pixels, goal, window, mean, fill, threads, int(delta), toward_zero, factor)
+        _core.box_blur(pixels, goal, window, mean, fill, threads, int(delta), toward_zero, factor, by_axis)
 
     result = computed if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, "box_blur")
     shape = result_shape(pixels.shape[:-2], extents, places)

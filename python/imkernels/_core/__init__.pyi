@@ -28,6 +28,10 @@ class Window:
         mode: tuple[str, str],
     ) -> None: ...
 
+@final
+class OrderedTerms:
+    def __init__(self, taps: NDArray[np.int64], weights: NDArray[np.float64], subtracts: bool) -> None: ...
+
 def output_extent(extent: int, before: int, after: int, reach: int, stride: int) -> int: ...
 def covers(size: int, stride: int, dilation: int, before: int, extent: int, outputs: int) -> bool: ...
 def order_filter(
@@ -83,6 +87,7 @@ def box_blur(
     delta: int = 0,
     toward_zero: bool = False,
     factor: Array | None = None,
+    by_axis: bool = False,
 ) -> None: ...
 def correlate(
     image: Array,
@@ -117,6 +122,9 @@ def correlate_separable(
     workers: int,
     delta: Array | None = None,
     toward_zero: bool = False,
+) -> None: ...
+def ordered_sums(
+    image: Array, out: Array, window: Window, terms: OrderedTerms, across: OrderedTerms, fill: Array, workers: int
 ) -> None: ...
 def conv2d(
     x: Array, weight: Array, bias: Array | None, out: Array, window: Window, groups: int, workers: int

@@ -216,7 +216,8 @@ def gaussian(
     if outside != 0 and pixels.dtype.kind != "f":
         pixels = pixels.astype(np.float64)
     result = out if out is not None and out.dtype == dtype else None
-    keywords = {"truncate": truncate, "mode": mode, "cval": outside, "dtype": dtype}
+    asked = None if pixels.dtype.kind == "f" else dtype  # floats come as that anyway, and sooner
+    keywords = {"truncate": truncate, "mode": mode, "cval": outside, "dtype": asked}
     blurred = _blurred(pixels, sigmas, keywords, result)
     if scale != 1:
         blurred *= scale
