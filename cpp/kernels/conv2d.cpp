@@ -109,8 +109,8 @@ public:
 private:
     using Work = detail::Summand<Result>;
 
-    static constexpr index most_outs = 4;   // output channels of a leaf loop
-    static constexpr index most_width = 8;  // and of a task
+    static constexpr index most_outs = detail::most_outs;
+    static constexpr index most_width = 2 * most_outs;  // output channels of a task
     static constexpr index near = index{256} * 1024 / static_cast<index>(sizeof(Work));
 
     /// Nanoseconds per pixel of the output channels of a task.
@@ -121,8 +121,11 @@ private:
 
     index padded_out() const { return round_up(layer_.out, most_outs); }
     index channel_pitch() const { return shape_.rows * pitch_ + row_slack; }
-    /// Output channels from `first` on that are computed together: 1, 2 or 4.
-    index outs_from(index first) const { return layer_.out - first > 2 ? 4 : layer_.out - first; }
+    /// Output channels from `first` on that are computed together: 1, 2, 4 or 8.
+    index outs_from(index first) const {
+        const index left = layer_.out - first;
+        return left >= most_outs ? most_outs : left > 2 ? 4 : left;
+    }
 
     /// Brings the weights of output channels that are computed together together, tap by tap.
     void pack_weights() {
@@ -130,14 +133,15 @@ private:
         packed_.resize(static_cast<std::size_t>(layer_.groups * padded_out() * taps));
         std::vector<Work> line(static_cast<std::size_t>(taps));
         for (index group = 0; group < layer_.groups; ++group) {
-            for (index o = 0; o < layer_.out; ++o) {
-                const index first = o / most_outs * most_outs;
+            for (index first = 0; first < layer_.out; first += outs_from(first)) {
                 const index outs = outs_from(first);
-                copy_weights(weight_, group * layer_.out + o, taps, line.data());
-                Work* target = packed_.data() + (group * padded_out() + first) * taps + (o - first);
-                for (const Work weight : line) {
-                    *target = weight;
-                    target += outs;
+                for (index o = 0; o < std::min(outs, layer_.out - first); ++o) {
+                    copy_weights(weight_, group * layer_.out + first + o, taps, line.data());
+                    Work* target = packed_.data() + (group * padded_out() + first) * taps + o;
+                    for (const Work weight : line) {
+                        *target = weight;
+                        target += outs;
+                    }
                 }
             }
         }
@@ -159,12 +163,12 @@ private:
                                block.row, block.column, inputs + j * tile_.size());
                 }
                 const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
-                for (index o = first; o < last; o += most_outs) {
+                for (index o = first; o < last; o += outs_from(o)) {
                     Work* target = sums + (one_step_ ? 0 : (o - first) * channel_pitch());
-                    add_block(tile, number % layer_.groups * padded_out() + o, inputs, tap,
-                              count * block.rows * block.columns, outs_from(o), target);
+                    const Part part{number % layer_.groups * padded_out() + o, outs_from(o), count, tap};
+                    add_block(tile, part, block, inputs, target);
                     if (one_step_) {
-                        write(tile, number * layer_.out + o, std::min(most_outs, last - o), target);
+                        write(tile, number * layer_.out + o, std::min(part.outs, last - o), target);
                     }
                 }
             }
@@ -175,24 +179,43 @@ private:
         write_.finish();
     }
 
-    /// Adds `count` taps from `tap` on of `outs` output channels, of which packed weights and starts begin at `out`.
-    void add_block(const Tile& tile, index out, const Work* inputs, index tap, index count, index outs,
+    /// Output channels that are computed together, of which packed weights and starts begin at `out`, and the input
+    /// channels that are loaded, of which the weights begin at `tap`.
+    struct Part {
+        index out, outs;
+        index channels, tap;
+    };
+
+    void add_block(const Tile& tile, const Part& part, const WindowBlocks::Block& block, const Work* inputs,
                    Work* sums) const {
-        const Work* weights = packed_.data() + out * layer_.taps() + tap * outs;
-        const Work* starts = tap == 0 ? starts_.data() + out : nullptr;
-        auto* leaf = detail::add_weighted_vectors<Work, 4>;
-        if (outs < 3) {
-            leaf = outs == 1 ? detail::add_weighted_vectors<Work, 1> : detail::add_weighted_vectors<Work, 2>;
-        }
+        const Work* weights = packed_.data() + part.out * layer_.taps() + part.tap * part.outs;
+        const Work* starts = part.tap == 0 ? starts_.data() + part.out : nullptr;
         // In a single step rows of sums follow each other, and what is written past the end of one is overwritten.
-        const index pitch = one_step_ ? tile.columns : pitch_;
-        constexpr index lanes = lane_count<Work>;
-        const bool narrow = tile.columns <= lanes;
-        const detail::VectorSteps steps = narrow ? detail::VectorSteps{tile.rows, tile_.output_pitch(), pitch}
-                                                 : detail::VectorSteps{ceil_div(tile.columns, lanes), lanes, lanes};
-        for (index row = 0; row < (narrow ? 1 : tile.rows); ++row) {
-            leaf(inputs + row * tile_.output_pitch(), offsets_.data(), count, weights, starts, steps,
-                 sums + row * pitch, channel_pitch());
+        const detail::OutputRows rows{tile.rows, tile.columns, tile_.output_pitch(), one_step_ ? tile.columns : pitch_};
+        const detail::Taps taps{block.rows, block.columns, tile_.tap(1, 0), offsets_.data()};
+        if (part.outs == 1 && taps.pitch == rows.pixel_pitch) {
+            return add_rows(rows, {taps, part.channels, tile_.size()}, weights, inputs, starts, sums);
+        }
+        auto* leaf = detail::add_weighted_vectors<Work, most_outs>;
+        if (part.outs < most_outs) {
+            leaf = part.outs == 1   ? detail::add_weighted_vectors<Work, 1>
+                   : part.outs == 2 ? detail::add_weighted_vectors<Work, 2>
+                                    : detail::add_weighted_vectors<Work, 4>;
+        }
+        leaf(inputs, offsets_.data(), part.channels * block.rows * block.columns, weights, starts, rows, sums,
+             channel_pitch());
+    }
+
+    /// Adds up a few rows of outputs at a time.
+    static void add_rows(const detail::OutputRows& outputs, const detail::ChannelTaps& taps, const Work* weights,
+                         const Work* inputs, const Work* start, Work* sums) {
+        const index together = std::min(detail::most_rows, taps.taps.rows);
+        for (index row = 0; row < outputs.rows; row += together) {
+            detail::with_count<detail::most_rows>(std::min(together, outputs.rows - row), [&](auto rows) {
+                auto* leaf = outputs.columns > lane_count<Work> ? detail::add_weighted_rows<Work, rows, 2>
+                                                                : detail::add_weighted_rows<Work, rows, 1>;
+                leaf(inputs + row * outputs.pixel_pitch, taps, weights, start, outputs, sums + row * outputs.sum_pitch);
+            });
         }
     }
 

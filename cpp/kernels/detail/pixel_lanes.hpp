@@ -4,35 +4,45 @@
 #include <algorithm>
 
 #include "core/scratch.hpp"
+#include "kernels/detail/sum_tile.hpp"
 #include "simd/lanes.hpp"
 
 namespace imkernels::detail {
 
-/// Vectors that are computed together for `outs` rows of sums, as many as registers hold.
-template <index outs>
-inline constexpr index vectors_together = outs * 4 + 5 <= vector_registers ? 4 : 2;
+/// Output channels that are computed together, at most.
+inline constexpr index most_outs = vector_registers / 4;
 
-/// Vectors of neighbouring pixels, `pixels` elements apart in the images and `sums` in the results: those of a row, or
-/// the beginnings of rows that a vector holds.
-struct VectorSteps {
-    index count;
-    index pixels;
-    index sums;
+/// Vectors that are computed together for `outs` channels, as many as registers hold.
+template <index outs>
+inline constexpr index vectors_together = outs > 4 ? 3 : outs * 4 + 5 <= vector_registers ? 4 : 2;
+
+/// Rows of outputs: how far they lie apart among the pixels and among the sums.
+struct OutputRows {
+    index rows, columns;
+    index pixel_pitch, sum_pitch;
 };
 
 /// sums[o * pitch + x] = start + sum over t < count of weights[t * outs + o] * first[offsets[t] + x] for the places x
-/// of the vectors, in this order. It starts with starts[o], or with what stands there where there is no `starts`.
+/// of the outputs, in this order. It starts with starts[o], or with what stands there where there is no `starts`.
+/// Rows are written one after the other, each up to whole vectors.
 template <class Work, index outs>
 void add_weighted_vectors(const Work* first, const index* offsets, index count, const Work* weights, const Work* starts,
-                          const VectorSteps& steps, Work* sums, index pitch) {
+                          const OutputRows& outputs, Work* sums, index pitch) {
     constexpr index vectors = vectors_together<outs>;
-    for (index n = 0; n < steps.count; n += vectors) {
+    constexpr index lanes = lane_count<Work>;
+    const index in_row = ceil_div(outputs.columns, lanes);
+    index row = 0;
+    index number = 0;  // of a vector in the row
+    for (index done = 0; done < outputs.rows * in_row; done += vectors) {
         const Work* pixels[vectors];
         Work* targets[vectors];
         for (index v = 0; v < vectors; ++v) {
-            const index number = std::min(n + v, steps.count - 1);  // past the end: the last one again
-            pixels[v] = first + number * steps.pixels;
-            targets[v] = sums + number * steps.sums;
+            pixels[v] = first + row * outputs.pixel_pitch + number * lanes;
+            targets[v] = sums + row * outputs.sum_pitch + number * lanes;
+            if (++number == in_row) {  // past the end: the last one again
+                number = row + 1 < outputs.rows ? 0 : in_row - 1;
+                row = std::min(row + 1, outputs.rows - 1);
+            }
         }
         Lanes<Work> sum[outs][vectors];
         for (index o = 0; o < outs; ++o) {
@@ -60,6 +70,41 @@ void add_weighted_vectors(const Work* first, const index* offsets, index count, 
         }
     }
 }
+
+/// Taps in the tiles of `channels` channels, `size` elements apart.
+struct ChannelTaps {
+    Taps taps;
+    index channels, size;
+};
+
+/// The same for one output channel, in as many rows, each of which begins a row of taps below the one before: a vector
+/// of pixels is loaded once for all of them. There are at least as many rows of taps.
+template <class Work, int rows, int vectors>
+void add_weighted_rows(const Work* first, const ChannelTaps& channels, const Work* weights, const Work* start,
+                       const OutputRows& outputs, Work* sums) {
+    constexpr index width = vectors * lane_count<Work>;
+    const Taps& taps = channels.taps;
+    for (index begin = 0; begin < outputs.columns; begin += width) {
+        // Nothing is written twice but what starts anew: so the last vectors may overlap those before.
+        const index x = start != nullptr ? std::clamp<index>(outputs.columns - width, 0, begin) : begin;
+        SumTile<Work, rows, vectors> tile;
+        const auto target = [&](int row, int v) { return sums + row * outputs.sum_pitch + x + v * lane_count<Work>; };
+        repeat<rows>([&](auto row) IMKERNELS_INLINE_LAMBDA {
+            repeat<vectors>([&](auto v) IMKERNELS_INLINE_LAMBDA {
+                tile.sums[row][v] = start != nullptr ? broadcast(*start) : load_lanes(target(row, v));
+            });
+        });
+        for (index c = 0; c < channels.channels; ++c) {
+            add_taps(first + c * channels.size + x, taps, weights + c * taps.rows * taps.columns, tile);
+        }
+        repeat<rows>([&](auto row) IMKERNELS_INLINE_LAMBDA {
+            repeat<vectors>([&](auto v) IMKERNELS_INLINE_LAMBDA { store_lanes(target(row, v), tile.sums[row][v]); });
+        });
+    }
+}
+
+/// Rows that are computed together.
+inline constexpr index most_rows = 4;
 
 /// Taps whose sums registers hold.
 inline constexpr index most_taps = 9;
