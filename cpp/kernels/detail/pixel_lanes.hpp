@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/scratch.hpp"
+#include "kernels/detail/channel_lanes.hpp"
 #include "kernels/detail/sum_tile.hpp"
 #include "simd/lanes.hpp"
 
@@ -14,7 +15,9 @@ inline constexpr index most_outs = vector_registers / 4;
 
 /// Vectors that are computed together for `outs` channels, as many as registers hold.
 template <index outs>
-inline constexpr index vectors_together = outs > 4 ? 3 : outs * 4 + 5 <= vector_registers ? 4 : 2;
+inline constexpr index vectors_together = outs > 4                           ? 3
+                                          : outs * 4 + 5 <= vector_registers ? 4
+                                                                             : 2;
 
 /// Rows of outputs: how far they lie apart among the pixels and among the sums.
 struct OutputRows {
@@ -106,51 +109,85 @@ void add_weighted_rows(const Work* first, const ChannelTaps& channels, const Wor
 /// Rows that are computed together.
 inline constexpr index most_rows = 4;
 
-/// Taps whose sums registers hold.
+/// Taps whose sums registers hold, for as many channels of gradients.
 inline constexpr index most_taps = 9;
+inline constexpr index most_gradients = vector_registers / most_taps;
 
-/// Pixels and gradients that meet; rows of gradients are zeros from `columns` on, up to whole vectors.
+/// Pixels and gradients that meet; gradients of the next channel lie `gradient_size` elements further on.
 template <class Work>
 struct TwoTiles {
     const Work* pixels;
     index pixel_pitch;
     const Work* gradients;
-    index gradient_pitch;
+    index gradient_pitch, gradient_size;
     index rows, columns;
 };
 
-/// sums[t] += the sum of the products of all gradients with the pixels offsets[t] further on, in an order that the
-/// extents decide. Pixels behind a row, which may be anything, are read and left out.
-template <class Work, index taps>
-void add_tile_products(const TwoTiles<Work>& tiles, const index* offsets, double* sums) {
+/// totals[i] = the sum of the lanes of vectors[i], for as many vectors as one has lanes.
+template <class Work>
+void add_lanes(const Work* vectors, double* totals) {
     constexpr index lanes = lane_count<Work>;
-    Lanes<Work> sum[taps] = {};
+    Work columns[lanes * lanes];
+    transpose_square(vectors, lanes, columns, lanes);
+    std::fill_n(totals, lanes, 0.0);
+    for (index lane = 0; lane < lanes; ++lane) {
+        for (index i = 0; i < lanes; ++i) {
+            totals[i] += static_cast<double>(columns[lane * lanes + i]);
+        }
+    }
+}
+
+/// sums[o * pitch + t] += the sum of the products of all gradients of channel o with the pixels offsets[t] further on,
+/// in an order that the extents decide. Behind rows shorter than a vector may stand anything; it is left out.
+template <class Work, index taps, index outs>
+void add_tile_products(const TwoTiles<Work>& tiles, const index* offsets, double* sums, index pitch) {
+    constexpr index lanes = lane_count<Work>;
+    Lanes<Work> sum[outs][taps];
+    repeat<outs>([&](auto o) IMKERNELS_INLINE_LAMBDA {
+        repeat<taps>([&](auto t) IMKERNELS_INLINE_LAMBDA { sum[o][t] = Lanes<Work>{}; });
+    });
     Lanes<Work> number;
     for (index lane = 0; lane < lanes; ++lane) {
         number[lane] = static_cast<Work>(lane);
     }
+    // The last vector of a row ends where the row ends, if that is long enough, without what has been there already.
     const index whole = tiles.columns / lanes * lanes;
-    const auto inside = number < broadcast(static_cast<Work>(tiles.columns - whole));
+    const index last = std::max<index>(0, tiles.columns - lanes);
+    const auto inside = whole == 0 ? number < broadcast(static_cast<Work>(tiles.columns))
+                                   : number >= broadcast(static_cast<Work>(whole - last));
     for (index row = 0; row < tiles.rows; ++row) {
         const Work* pixels = tiles.pixels + row * tiles.pixel_pitch;
         const Work* gradients = tiles.gradients + row * tiles.gradient_pitch;
+        const auto add = [&](index x, const auto& kept) IMKERNELS_INLINE_LAMBDA {
+            Lanes<Work> gradient[outs];
+            repeat<outs>([&](auto o) IMKERNELS_INLINE_LAMBDA {
+                gradient[o] = loaded(kept(load_lanes(gradients + o * tiles.gradient_size + x)));
+            });
+            repeat<taps>([&](auto t) IMKERNELS_INLINE_LAMBDA {
+                const Lanes<Work> pixel = loaded(kept(load_lanes(pixels + offsets[t] + x)));
+                repeat<outs>([&](auto o) IMKERNELS_INLINE_LAMBDA { sum[o][t] += gradient[o] * pixel; });
+            });
+        };
         for (index x = 0; x < whole; x += lanes) {
-            const Lanes<Work> gradient = loaded(load_lanes(gradients + x));
-            for (index t = 0; t < taps; ++t) {
-                sum[t] += gradient * load_lanes(pixels + offsets[t] + x);
-            }
+            add(x, [](Lanes<Work> all) IMKERNELS_INLINE_LAMBDA { return all; });
         }
         if (whole < tiles.columns) {
-            const Lanes<Work> gradient = load_lanes(gradients + whole);
-            for (index t = 0; t < taps; ++t) {
-                const Lanes<Work> pixel = load_lanes(pixels + offsets[t] + whole);
-                sum[t] += gradient * (inside ? pixel : Lanes<Work>{});
-            }
+            add(last, [&](Lanes<Work> some) IMKERNELS_INLINE_LAMBDA { return inside ? some : Lanes<Work>{}; });
         }
     }
-    for (index t = 0; t < taps; ++t) {
-        for (index lane = 0; lane < lanes; ++lane) {
-            sums[t] += static_cast<double>(sum[t][lane]);
+    constexpr index together = ceil_div(outs * taps, lanes) * lanes;
+    Work vectors[together * lanes];
+    double totals[together];
+    std::fill(vectors + outs * taps * lanes, vectors + together * lanes, Work{});
+    repeat<outs>([&](auto o) IMKERNELS_INLINE_LAMBDA {
+        repeat<taps>([&](auto t) IMKERNELS_INLINE_LAMBDA { store_lanes(vectors + (o * taps + t) * lanes, sum[o][t]); });
+    });
+    for (index i = 0; i < together; i += lanes) {
+        add_lanes(vectors + i * lanes, totals + i);
+    }
+    for (index o = 0; o < outs; ++o) {
+        for (index t = 0; t < taps; ++t) {
+            sums[o * pitch + t] += totals[o * taps + t];
         }
     }
 }
