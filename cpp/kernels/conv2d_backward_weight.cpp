@@ -203,8 +203,8 @@ private:
             for (index i = 0; i < together; ++i) {
                 taps[i] = inputs + taps_[static_cast<std::size_t>(std::min(first + i, count - 1))];
             }
-            detail::add_products<Work, vectors>(taps, offsets, pixels, gradients, sums + first * vectors * lanes,
-                                                vectors * lanes);
+            detail::add_products<Work, vectors>(taps, offsets, pixels, gradients,
+                                                {sums + first * vectors * lanes, vectors * lanes, nullptr});
         }
     }
 
