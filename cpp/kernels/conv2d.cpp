@@ -109,8 +109,8 @@ public:
 private:
     using Work = detail::Summand<Result>;
 
-    static constexpr index most_outs = 4;   // output channels of a leaf loop
-    static constexpr index most_width = 8;  // and of a task
+    static constexpr index most_outs = detail::most_outs;
+    static constexpr index most_width = 2 * most_outs;  // output channels of a task
     static constexpr index near = index{256} * 1024 / static_cast<index>(sizeof(Work));
 
     /// Nanoseconds per pixel of the output channels of a task.
@@ -121,8 +121,11 @@ private:
 
     index padded_out() const { return round_up(layer_.out, most_outs); }
     index channel_pitch() const { return shape_.rows * pitch_ + row_slack; }
-    /// Output channels from `first` on that are computed together: 1, 2 or 4.
-    index outs_from(index first) const { return layer_.out - first > 2 ? 4 : layer_.out - first; }
+    /// Output channels from `first` on that are computed together: 1, 2, 4 or 8.
+    index outs_from(index first) const {
+        const index left = layer_.out - first;
+        return left >= most_outs ? most_outs : left > 2 ? 4 : left;
+    }
 
     /// Brings the weights of output channels that are computed together together, tap by tap.
     void pack_weights() {
@@ -130,14 +133,15 @@ private:
         packed_.resize(static_cast<std::size_t>(layer_.groups * padded_out() * taps));
         std::vector<Work> line(static_cast<std::size_t>(taps));
         for (index group = 0; group < layer_.groups; ++group) {
-            for (index o = 0; o < layer_.out; ++o) {
-                const index first = o / most_outs * most_outs;
+            for (index first = 0; first < layer_.out; first += outs_from(first)) {
                 const index outs = outs_from(first);
-                copy_weights(weight_, group * layer_.out + o, taps, line.data());
-                Work* target = packed_.data() + (group * padded_out() + first) * taps + (o - first);
-                for (const Work weight : line) {
-                    *target = weight;
-                    target += outs;
+                for (index o = 0; o < std::min(outs, layer_.out - first); ++o) {
+                    copy_weights(weight_, group * layer_.out + first + o, taps, line.data());
+                    Work* target = packed_.data() + (group * padded_out() + first) * taps + o;
+                    for (const Work weight : line) {
+                        *target = weight;
+                        target += outs;
+                    }
                 }
             }
         }
@@ -159,12 +163,12 @@ private:
                                block.row, block.column, inputs + j * tile_.size());
                 }
                 const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
-                for (index o = first; o < last; o += most_outs) {
+                for (index o = first; o < last; o += outs_from(o)) {
                     Work* target = sums + (one_step_ ? 0 : (o - first) * channel_pitch());
-                    add_block(tile, number % layer_.groups * padded_out() + o, inputs, tap,
-                              count * block.rows * block.columns, outs_from(o), target);
+                    const Part part{number % layer_.groups * padded_out() + o, outs_from(o), count, tap};
+                    add_block(tile, part, block, inputs, target);
                     if (one_step_) {
-                        write(tile, number * layer_.out + o, std::min(most_outs, last - o), target);
+                        write(tile, number * layer_.out + o, std::min(part.outs, last - o), target);
                     }
                 }
             }
@@ -175,24 +179,43 @@ private:
         write_.finish();
     }
 
-    /// Adds `count` taps from `tap` on of `outs` output channels, of which packed weights and starts begin at `out`.
-    void add_block(const Tile& tile, index out, const Work* inputs, index tap, index count, index outs,
+    /// Output channels that are computed together, of which packed weights and starts begin at `out`, and the input
+    /// channels that are loaded, of which the weights begin at `tap`.
+    struct Part {
+        index out, outs;
+        index channels, tap;
+    };
+
+    void add_block(const Tile& tile, const Part& part, const WindowBlocks::Block& block, const Work* inputs,
                    Work* sums) const {
-        const Work* weights = packed_.data() + out * layer_.taps() + tap * outs;
-        const Work* starts = tap == 0 ? starts_.data() + out : nullptr;
-        auto* leaf = detail::add_weighted_vectors<Work, 4>;
-        if (outs < 3) {
-            leaf = outs == 1 ? detail::add_weighted_vectors<Work, 1> : detail::add_weighted_vectors<Work, 2>;
-        }
+        const Work* weights = packed_.data() + part.out * layer_.taps() + part.tap * part.outs;
+        const Work* starts = part.tap == 0 ? starts_.data() + part.out : nullptr;
         // In a single step rows of sums follow each other, and what is written past the end of one is overwritten.
-        const index pitch = one_step_ ? tile.columns : pitch_;
-        constexpr index lanes = lane_count<Work>;
-        const bool narrow = tile.columns <= lanes;
-        const detail::VectorSteps steps = narrow ? detail::VectorSteps{tile.rows, tile_.output_pitch(), pitch}
-                                                 : detail::VectorSteps{ceil_div(tile.columns, lanes), lanes, lanes};
-        for (index row = 0; row < (narrow ? 1 : tile.rows); ++row) {
-            leaf(inputs + row * tile_.output_pitch(), offsets_.data(), count, weights, starts, steps,
-                 sums + row * pitch, channel_pitch());
+        const detail::OutputRows rows{tile.rows, tile.columns, tile_.output_pitch(), one_step_ ? tile.columns : pitch_};
+        const detail::Taps taps{block.rows, block.columns, tile_.tap(1, 0), offsets_.data()};
+        if (part.outs == 1 && taps.pitch == rows.pixel_pitch) {
+            return add_rows(rows, {taps, part.channels, tile_.size()}, weights, inputs, starts, sums);
+        }
+        auto* leaf = detail::add_weighted_vectors<Work, most_outs>;
+        if (part.outs < most_outs) {
+            leaf = part.outs == 1   ? detail::add_weighted_vectors<Work, 1>
+                   : part.outs == 2 ? detail::add_weighted_vectors<Work, 2>
+                                    : detail::add_weighted_vectors<Work, 4>;
+        }
+        leaf(inputs, offsets_.data(), part.channels * block.rows * block.columns, weights, starts, rows, sums,
+             channel_pitch());
+    }
+
+    /// Adds up a few rows of outputs at a time.
+    static void add_rows(const detail::OutputRows& outputs, const detail::ChannelTaps& taps, const Work* weights,
+                         const Work* inputs, const Work* start, Work* sums) {
+        const index together = std::min(detail::most_rows, taps.taps.rows);
+        for (index row = 0; row < outputs.rows; row += together) {
+            detail::with_count<detail::most_rows>(std::min(together, outputs.rows - row), [&](auto rows) {
+                auto* leaf = outputs.columns > lane_count<Work> ? detail::add_weighted_rows<Work, rows, 2>
+                                                                : detail::add_weighted_rows<Work, rows, 1>;
+                leaf(inputs + row * outputs.pixel_pitch, taps, weights, start, outputs, sums + row * outputs.sum_pitch);
+            });
         }
     }
 
@@ -232,6 +255,7 @@ public:
           bias_(bias),
           out_(out),
           layer_(layer),
+          batch_(choose_batch()),
           width_(choose_width()),
           cost_(static_cast<double>(width_ * std::max<index>(1, layer.taps())) / static_cast<double>(4 * lanes)),
           shape_(choose_shape()),
@@ -245,11 +269,11 @@ public:
 
     void run(int workers) {
         pack_weights(workers);
-        const index parts = layer_.images * layer_.groups * ceil_div(layer_.out, width_);
-        const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(together_)) +
-                                  Scratch::bytes<Work>((most_sums() + slack) * width_) +
+        const index parts = batches() * layer_.groups * ceil_div(layer_.out, width_);
+        const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(batch_ * together_)) +
+                                  Scratch::bytes<Work>((most_sums() + slack) * width_) + Scratch::bytes<Work>(width_) +
                                   Scratch::bytes<Work>(lanes * results_pitch());
-        const TileGrid grid(parts, out_.first.rows, out_.first.columns, shape_, cost_, 1);
+        const TileGrid grid(parts, out_.first.rows, out_.first.columns, shape_, cost_ * static_cast<double>(batch_), 1);
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { convolve(tile, scratch); });
     }
 
@@ -261,15 +285,20 @@ private:
     static constexpr index most_width = 256 / block_width * block_width;  // output channels of a task
     static constexpr index slack = std::max(lanes, detail::sums_slack);
     static constexpr index few_tasks = 8;      // below which threads would have nothing to do
-    static constexpr index most_pixels = 128;  // that are not worth a task of their own
+    static constexpr index most_pixels = 256;  // of small images that share a task
     /// What of the inputs, of the weights and of the sums is near while it is used.
     static constexpr index near = index{512} * 1024 / static_cast<index>(sizeof(Work));
 
-    index outputs() const { return layer_.images * layer_.groups * out_.first.rows * out_.first.columns; }
+    index pixels() const { return out_.first.rows * out_.first.columns; }
+
+    /// Small images share a task, so that they share the loading of the weights, and so that none of them leaves a part
+    /// of the sums that registers hold idle.
+    index choose_batch() const { return evenly(layer_.images, most_pixels / std::max<index>(1, pixels())); }
+    index batches() const { return ceil_div(layer_.images, batch_); }
 
     /// Many output channels share the loading of the input, but not at the price of idle threads.
     index choose_width() const {
-        const index parts = layer_.images * layer_.groups * ceil_div(out_.first.rows * out_.first.columns, most_pixels);
+        const index parts = batches() * layer_.groups * ceil_div(pixels(), most_pixels);
         index width = most_width;
         while (width > block_width && parts * ceil_div(layer_.out, width) < few_tasks) {
             width = round_up(width / 2, block_width);
@@ -279,9 +308,9 @@ private:
 
     TileShape choose_shape() const {
         // Inputs and sums are near; tiles are wide, but not so wide that windows overlap in a single row of them.
-        const index fair = outputs() * ceil_div(layer_.out, width_) / few_tasks;
+        const index fair = batches() * layer_.groups * pixels() * ceil_div(layer_.out, width_) / few_tasks;
         const index room = std::min(near / width_, std::max<index>(256, near / std::max<index>(1, layer_.in)));
-        const index in_time = static_cast<index>(longest_task / cost_);
+        const index in_time = static_cast<index>(longest_task / (cost_ * static_cast<double>(batch_)));
         const index most = std::max<index>(1, std::min({room, std::max<index>(fair, 64), in_time}));
         const index widest = out_.first.rows == 1 ? most : std::min(most, std::max<index>(32, most / 8));
         const index columns = evenly(out_.first.columns, widest);
@@ -289,12 +318,13 @@ private:
     }
 
     index choose_together() const {
-        const index most =
-            blocks_.count() > 1 ? 1 : std::min(near / tile_.size(), near / (block_width * layer_.window.taps()));
+        const index most = blocks_.count() > 1 ? 1
+                                               : std::min(near / tile_.size() / batch_,
+                                                          near / 2 / (block_width * layer_.window.taps()));
         return evenly(layer_.in, std::max<index>(1, most));
     }
 
-    index most_sums() const { return shape_.rows * shape_.columns; }
+    index most_sums() const { return batch_ * shape_.rows * shape_.columns; }
     index results_pitch() const { return round_up(most_sums(), lanes); }
 
     /// Weights of a block of output channels start here; tap by tap those of all channels, up to whole vectors.
@@ -360,80 +390,97 @@ private:
     }
 
     void convolve(const Tile& tile, Scratch scratch) const {
-        Work* inputs = scratch.take<Work>(tile_.sizes(together_));
+        Work* inputs = scratch.take<Work>(tile_.sizes(batch_ * together_));
         Work* sums = scratch.take<Work>((most_sums() + slack) * width_);
+        Work* start = scratch.take<Work>(width_);
         Work* results = scratch.take<Work>(lanes * results_pitch());
         const index chunks = ceil_div(layer_.out, width_);
-        const index image = tile.plane / (chunks * layer_.groups);
+        const index image = tile.plane / (chunks * layer_.groups) * batch_;
+        const index images = std::min(batch_, layer_.images - image);
         const index group = tile.plane / chunks % layer_.groups;
         const index first = tile.plane % chunks * width_;
         const index last = std::min(first + width_, layer_.out);
-        start(group * layer_.out + first, last - first, tile.rows * tile.columns, sums);
+        load_bias(group * layer_.out + first, last - first, start);
         for (index c = 0; c < layer_.in; c += together_) {
             const index count = std::min(together_, layer_.in - c);
             for (index i = 0; i < blocks_.count(); ++i) {
                 const WindowBlocks::Block block = blocks_[i];
-                for (index j = 0; j < count; ++j) {
-                    tile_.load(x_.plane(layer_.in_plane(image, group, c + j)), tile.row, tile.column, tile.rows,
-                               tile.columns, block.row, block.column, inputs + j * tile_.size());
+                for (index j = 0; j < images * count; ++j) {
+                    const index plane = layer_.in_plane(image + j / count, group, c + j % count);
+                    tile_.load(x_.plane(plane), tile.row, tile.column, tile.rows, tile.columns, block.row, block.column,
+                               inputs + j * tile_.size());
                 }
                 const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
                 for (index o = first; o < last; o += block_width) {
                     const index width = width_of_block(o, layer_.out);
+                    const Pixels pixels{inputs, count * tile_.size(), images, tile.rows, tile.columns};
                     detail::with_count<detail::most_vectors>(width / lanes, [&](auto vectors) {
-                        add_block<vectors>(tile, inputs, count * block.rows * block.columns,
-                                           first_packed_ + packed_at(group, o) + tap * width, sums + (o - first));
+                        add_block<vectors>(pixels, count * block.rows * block.columns,
+                                           first_packed_ + packed_at(group, o) + tap * width,
+                                           {sums + (o - first), width_, tap == 0 ? start + (o - first) : nullptr});
                     });
                 }
             }
         }
         for (index o = first; o < last; o += lanes) {
-            write(tile, layer_.out_plane(image, group, o), std::min(lanes, last - o), sums + (o - first), results);
+            write(tile, layer_.out_plane(image, group, o), images, std::min(lanes, last - o), sums + (o - first),
+                  results);
         }
         write_.finish();
     }
 
-    /// Puts the bias where sums will be.
-    void start(index channel, index count, index pixels, Work* sums) const {
-        std::fill_n(sums, width_, Work{});
+    /// Loads what the sums of `count` channels start with.
+    void load_bias(index channel, index count, Work* start) const {
+        std::fill_n(start, width_, Work{});
         if (bias_ != nullptr) {
-            std::memcpy(sums, bias_ + channel * static_cast<index>(sizeof(Work)),
+            std::memcpy(start, bias_ + channel * static_cast<index>(sizeof(Work)),
                         static_cast<std::size_t>(count) * sizeof(Work));
         }
-        for (index i = 1; i < pixels + slack; ++i) {
-            std::copy_n(sums, width_, sums + i * width_);
-        }
     }
+
+    /// The pixels that the outputs of a task see, of images `pitch` elements apart.
+    struct Pixels {
+        const Work* inputs;
+        index pitch;
+        index images, rows, columns;
+    };
 
     template <index vectors>
-    void add_block(const Tile& tile, const Work* inputs, index count, const Work* weights, Work* sums) const {
+    void add_block(const Pixels& outputs, index count, const Work* weights, detail::SumRows<Work> rows) const {
         constexpr index together = detail::sums_together<vectors>;
         const Work* pixels[together];
+        index image = 0;
         index row = 0;
         index column = 0;
-        for (index done = 0; done < tile.rows * tile.columns; done += together) {
+        const index all = outputs.images * outputs.rows * outputs.columns;
+        for (index done = 0; done < all; done += together, rows.sums += together * rows.pitch) {
             for (const Work*& pixel : pixels) {
-                pixel = inputs + row * tile_.output_pitch() + column * tile_.output_step();
-                if (++column == tile.columns && row + 1 < tile.rows) {
+                pixel =
+                    outputs.inputs + image * outputs.pitch + row * tile_.output_pitch() + column * tile_.output_step();
+                if (++column == outputs.columns) {
                     column = 0;
-                    ++row;
+                    if (++row == outputs.rows) {
+                        row = 0;
+                        image = std::min(image + 1, outputs.images - 1);  // past the end: pixels that were there
+                    }
                 }
-                column = std::min(column, tile.columns - 1);  // past the end: the last one again
             }
-            detail::add_products<Work, vectors>(pixels, offsets_.data(), count, weights, sums + done * width_, width_);
+            detail::add_products<Work, vectors>(pixels, offsets_.data(), count, weights, rows);
         }
     }
 
-    /// Writes the results of `count` channels from `channel` on.
-    void write(const Tile& tile, index channel, index count, const Work* sums, Work* results) const {
+    /// Writes the results of `count` channels of every image, from that of plane `first` of the result on.
+    void write(const Tile& tile, index first, index images, index count, const Work* sums, Work* results) const {
         const index pixels = tile.rows * tile.columns;
-        for (index i = 0; i < pixels; i += lanes) {
+        for (index i = 0; i < images * pixels; i += lanes) {
             detail::transpose_square(sums + i * width_, width_, results + i, results_pitch());
         }
-        for (index o = 0; o < count; ++o) {
+        for (index i = 0; i < images * count; ++i) {
+            const index image = i / count;
+            const Work* of_channel = results + i % count * results_pitch() + image * pixels;
             // Signed and unsigned types of one size may alias.
-            write_tile(write_, tile, reinterpret_cast<const Result*>(results + o * results_pitch()), tile.columns,
-                       out_.plane(channel + o));
+            write_tile(write_, tile, reinterpret_cast<const Result*>(of_channel), tile.columns,
+                       out_.plane(first + image * layer_.groups * layer_.out + i % count));
         }
     }
 
@@ -442,6 +489,7 @@ private:
     const std::byte* bias_;
     const MutableStack& out_;
     detail::Layer layer_;
+    index batch_;  // images of a task
     index width_;  // of a row of sums: output channels of a task, up to whole vectors
     double cost_;
     TileShape shape_;
@@ -487,7 +535,7 @@ void conv2d(ConstStack x, const ConstStack& weight, const std::byte* bias, Mutab
     const detail::Layer layer(window, x, out, groups);
     const bool known = detail::visit_weights(weight.element.dtype, [&](auto tag) {
         using Result = typename decltype(tag)::type;
-        if (detail::fill_lanes<Result>(layer.out) && layer.taps() > detail::few_taps) {
+        if (detail::fill_lanes<Result>(layer.out) && !detail::prefer_rows<Result>(layer, out.first.columns)) {
             ManyChannels<Result>(x, weight, bias, out, layer).run(workers);
         } else {
             FewChannels<Result>(x, weight, bias, out, layer).run(workers);

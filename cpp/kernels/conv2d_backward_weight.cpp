@@ -203,8 +203,8 @@ private:
             for (index i = 0; i < together; ++i) {
                 taps[i] = inputs + taps_[static_cast<std::size_t>(std::min(first + i, count - 1))];
             }
-            detail::add_products<Work, vectors>(taps, offsets, pixels, gradients, sums + first * vectors * lanes,
-                                                vectors * lanes);
+            detail::add_products<Work, vectors>(taps, offsets, pixels, gradients,
+                                                {sums + first * vectors * lanes, vectors * lanes, nullptr});
         }
     }
 
@@ -293,30 +293,35 @@ public:
           tiles_(layer.images, grad.first.rows, grad.first.columns, shape_, cost_, 1),
           blocks_(layer.window, shape_, sizeof(Work)),
           tile_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases, x),
-          pitch_(round_up(shape_.columns, lanes)),
-          read_grad_(row_reader<AsNumber, Work>(grad.element)),
+          in_place_(has_rows_of<Work>(grad)),
+          gradient_tile_({}, shape_.rows, shape_.columns, ColumnLayout::dense, grad),
           write_(row_writer<FromNumber, double>(out.element)),
           offsets_(detail::tap_offsets(tile_, blocks_.first(), 1)) {
-        require(tile_.can_read() && read_grad_ != nullptr && write_ != nullptr,
+        require(tile_.can_read() && gradient_tile_.can_read() && write_ != nullptr,
                 "conv2d_backward_weight: no loop for these element types");
     }
 
     void run(int workers) const {
         const index parts = layer_.groups * layer_.in * ceil_div(layer_.out, together_);
-        const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(1)) + Scratch::bytes<Work>(shape_.rows * pitch_);
+        const index neighbours = ceil_div(parts, wanted_tasks);  // whose planes follow each other in memory
+        const std::size_t bytes =
+            Scratch::bytes<Work>(tile_.sizes(1)) + Scratch::bytes<Work>(gradient_tile_.sizes(together_));
         std::vector<double> sums(static_cast<std::size_t>(out_.planes() * layer_.window.taps()));
         // A part is one worker's, since its order of addition is part of the result. Its tiles come in runs, so that
         // there is a moment between them to answer Ctrl-C.
-        const double tile_cost = cost_ * static_cast<double>(shape_.rows * shape_.columns);
+        const double tile_cost = cost_ * static_cast<double>(shape_.rows * shape_.columns * neighbours);
         const index run = std::max<index>(1, static_cast<index>(longest_task / tile_cost));
         for (index first = 0; first < tiles_.tasks(); first += run) {
             const index last = std::min(first + run, tiles_.tasks());
-            parallel_for({parts, tile_cost * static_cast<double>(last - first), bytes, workers},
-                         [&](index part, Scratch scratch) {
+            parallel_for({ceil_div(parts, neighbours), tile_cost * static_cast<double>(last - first), bytes, workers},
+                         [&](index task, Scratch scratch) {
                              Work* pixels = scratch.take<Work>(tile_.sizes(1));
-                             Work* gradients = scratch.take<Work>(shape_.rows * pitch_);
+                             Work* gradients = scratch.take<Work>(gradient_tile_.sizes(together_));
+                             const index begin = task * neighbours;
                              for (index number = first; number < last; ++number) {
-                                 add_tile(part, tiles_.first_of(number), sums.data(), pixels, gradients);
+                                 for (index part = begin; part < std::min(begin + neighbours, parts); ++part) {
+                                     add_tile(part, tiles_.first_of(number), sums.data(), pixels, gradients);
+                                 }
                              }
                          });
         }
@@ -325,45 +330,60 @@ public:
 
 private:
     static constexpr index lanes = lane_count<Work>;
-    static constexpr index most_together = 4;
+    static constexpr index most_together = detail::most_gradients;
+    static constexpr index wanted_tasks = 32;
 
     /// Adds what a tile (of the image tile.plane) gives to the weights of one input channel and a few output channels.
     void add_tile(index part, const Tile& tile, double* sums, Work* pixels, Work* gradients) const {
         const index first = part % ceil_div(layer_.out, together_) * together_;
         const index channel = part / ceil_div(layer_.out, together_);  // of all groups
         const index group = channel / layer_.in;
+        const index out = group * layer_.out + first;
+        const index count = std::min(together_, layer_.out - first);
         const ConstPlane source = x_.plane(layer_.in_plane(tile.plane, 0, channel));
+        detail::TwoTiles<Work> tiles = this->gradients(tile, out, count, gradients);
+        tiles.pixels = pixels;
+        tiles.pixel_pitch = tile_.output_pitch();
         for (index i = 0; i < blocks_.count(); ++i) {
             const WindowBlocks::Block block = blocks_[i];
             tile_.load(source, tile.row, tile.column, tile.rows, tile.columns, block.row, block.column, pixels);
-            for (index o = first; o < std::min(first + together_, layer_.out); ++o) {
-                const index out = group * layer_.out + o;
-                load_gradients(grad_.plane(layer_.out_plane(tile.plane, 0, out)), tile, gradients);
-                add_block(tile, block, pixels, gradients,
-                          sums + (out * layer_.in + channel % layer_.in) * layer_.window.taps());
-            }
+            double* const weights = sums + (out * layer_.in + channel % layer_.in) * layer_.window.taps();
+            detail::with_count<most_together>(count, [&](auto outs) { add_block<outs>(tiles, block, weights); });
         }
     }
 
-    /// Loads the gradients of a tile, rows filled up with zeros.
-    void load_gradients(const ConstPlane& grad, const Tile& tile, Work* target) const {
-        for (index y = 0; y < tile.rows; ++y, target += pitch_) {
-            read_grad_(grad.at(tile.row + y, tile.column), grad.column_stride, tile.columns, target);
-            std::fill(target + tile.columns, target + pitch_, Work{});
+    /// The gradients of `count` channels from `out` on, where they lie or loaded.
+    detail::TwoTiles<Work> gradients(const Tile& tile, index out, index count, Work* loaded) const {
+        const index plane = layer_.out_plane(tile.plane, 0, out);
+        if (in_place_ && tile.columns >= lanes) {
+            constexpr index size = sizeof(Work);
+            const ConstPlane grad = grad_.plane(plane);
+            return {nullptr,
+                    0,
+                    reinterpret_cast<const Work*>(grad.at(tile.row, tile.column)),
+                    grad.row_stride / size,
+                    grad_.leading.back().stride / size,
+                    tile.rows,
+                    tile.columns};
         }
+        for (index o = 0; o < count; ++o) {
+            gradient_tile_.load(grad_.plane(plane + o), tile.row, tile.column, tile.rows, tile.columns, 0, 0,
+                                loaded + o * gradient_tile_.size());
+        }
+        return {nullptr, 0, loaded, gradient_tile_.output_pitch(), gradient_tile_.size(), tile.rows, tile.columns};
     }
 
-    void add_block(const Tile& tile, const WindowBlocks::Block& block, const Work* pixels, const Work* gradients,
-                   double* weights) const {
+    template <index outs>
+    void add_block(const detail::TwoTiles<Work>& tiles, const WindowBlocks::Block& block, double* weights) const {
         const index taps = block.rows * block.columns;
         const index leaves = ceil_div(taps, detail::most_taps);
-        const detail::TwoTiles<Work> tiles{pixels, tile_.output_pitch(), gradients, pitch_, tile.rows, tile.columns};
         weights += block.row * layer_.window.columns.size + block.column;
         for (index leaf = 0; leaf < leaves; ++leaf) {
             const index first = leaf * taps / leaves;
             const index last = (leaf + 1) * taps / leaves;
             detail::with_count<detail::most_taps>(last - first, [&](auto count) {
-                detail::add_tile_products<Work, count>(tiles, offsets_.data() + first, weights + first);
+                detail::add_tile_products<Work, count, outs>(tiles, offsets_.data() + first, weights + first,
+                                                             layer_.taps());
             });
         }
     }
@@ -388,8 +408,8 @@ private:
     TileGrid tiles_;
     WindowBlocks blocks_;
     ZeroPaddedTile<Work> tile_;
-    index pitch_;  // of rows of gradients
-    ReadRun<Work> read_grad_;
+    bool in_place_;  // gradients are read where they lie
+    ZeroPaddedTile<Work> gradient_tile_;
     WriteRun<double> write_;
     std::vector<index> offsets_;  // of the taps of a block
 };

@@ -27,6 +27,7 @@ public:
           run_(whole_rows_ ? window.columns.cover(columns)
                            : columns + (window.columns.reach() - 1) / window.columns.stride),
           pitch_(whole_rows_ ? run_ : window.columns.step() * run_),
+          pixelwise_(is_pixelwise(window.rows) && is_pixelwise(window.columns)),
           size_(window.rows.cover(rows) * pitch_) {}
 
     /// Whether there are images of this type to read.
@@ -50,6 +51,10 @@ public:
     /// and `tap_column` taps further on. Writes up to a cache line past the end.
     void load(const ConstPlane& plane, index row, index column, index rows, index columns, index tap_row,
               index tap_column, Work* tile) const {
+        if (pixelwise_ && rows > 1 && columns == pitch_ && columns == plane.columns &&
+            plane.row_stride == columns * plane.column_stride) {
+            return load(with_long_rows(plane), 0, row * columns, 1, rows * columns, 0, 0, tile);
+        }
         const WindowAxis& across = window_.columns;
         const index left = across.position(column, tap_column);
         const index length = whole_rows_ ? across.cover(columns) : columns + (across.reach() - 1) / across.stride;
@@ -72,6 +77,9 @@ public:
     }
 
 private:
+    /// Whether outputs are the pixels in their places.
+    static bool is_pixelwise(const WindowAxis& axis) { return axis.size == 1 && axis.stride == 1 && axis.before == 0; }
+
     /// Every `stride`-th pixel of a row from `first` on, and the zeros before and behind them.
     struct Span {
         index first, stride;
@@ -131,6 +139,7 @@ private:
     bool whole_rows_;
     index run_;  // elements of a row, or of a phase of it
     index pitch_;
+    bool pixelwise_;
     index size_;
 };
 

@@ -1,8 +1,10 @@
 // Sums of products of many channels at once: the leaf loop of convolutions whose output channels fill vectors.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
+#include "kernels/detail/sorted_lanes.hpp"
 #include "simd/lanes.hpp"
 
 namespace imkernels::detail {
@@ -11,43 +13,47 @@ namespace imkernels::detail {
 inline constexpr index most_vectors = vector_registers / 8;
 
 template <index vectors>
-inline constexpr index sums_together = vectors == most_vectors ? 6 : 8;
+inline constexpr index sums_together = std::min<index>(12, 6 * most_vectors / vectors);
 
 /// Rows of sums that may be written past the last.
-inline constexpr index sums_slack = 8;
+inline constexpr index sums_slack = sums_together<1>;
 
-/// sums[i][lane] += sum over t < count of numbers[i][offsets[t]] * factors[t][lane], in this order, for the lanes of
-/// `vectors` vectors. Rows of `factors` follow each other, those of `sums` lie `pitch` elements apart.
+/// Rows of sums, `pitch` elements apart, and what they start with: themselves, or one row for all.
+template <class Work>
+struct SumRows {
+    Work* sums;
+    index pitch;
+    const Work* start;  // nullptr for themselves
+};
+
+/// sums[i][lane] = its start + sum over t < count of numbers[i][offsets[t]] * factors[t][lane], in this order, for the
+/// lanes of `vectors` vectors. Rows of `factors` follow each other.
 template <class Work, index vectors>
-void add_products(const Work* const* numbers, const index* offsets, index count, const Work* factors, Work* sums,
-                  index pitch) {
+void add_products(const Work* const* numbers, const index* offsets, index count, const Work* factors,
+                  const SumRows<Work>& rows) {
     constexpr index lanes = lane_count<Work>;
     constexpr index together = sums_together<vectors>;
     Lanes<Work> sum[together][vectors];
     const Work* number[together];
-    for (index i = 0; i < together; ++i) {
+    const Work* const start = rows.start != nullptr ? rows.start : rows.sums;
+    const index start_pitch = rows.start != nullptr ? 0 : rows.pitch;
+    repeat<together>([&](auto i) IMKERNELS_INLINE_LAMBDA {
         number[i] = numbers[i];
-        for (index v = 0; v < vectors; ++v) {
-            sum[i][v] = load_lanes(sums + i * pitch + v * lanes);
-        }
-    }
+        repeat<vectors>([&](auto v)
+                            IMKERNELS_INLINE_LAMBDA { sum[i][v] = load_lanes(start + i * start_pitch + v * lanes); });
+    });
     for (index t = 0; t < count; ++t, factors += vectors * lanes) {
         Lanes<Work> factor[vectors];
-        for (index v = 0; v < vectors; ++v) {
-            factor[v] = loaded(load_lanes(factors + v * lanes));
-        }
-        for (index i = 0; i < together; ++i) {
+        repeat<vectors>([&](auto v) IMKERNELS_INLINE_LAMBDA { factor[v] = loaded(load_lanes(factors + v * lanes)); });
+        repeat<together>([&](auto i) IMKERNELS_INLINE_LAMBDA {
             const Lanes<Work> same = loaded(broadcast(number[i][offsets[t]]));
-            for (index v = 0; v < vectors; ++v) {
-                sum[i][v] += factor[v] * same;
-            }
-        }
+            repeat<vectors>([&](auto v) IMKERNELS_INLINE_LAMBDA { sum[i][v] += factor[v] * same; });
+        });
     }
-    for (index i = 0; i < together; ++i) {
-        for (index v = 0; v < vectors; ++v) {
-            store_lanes(sums + i * pitch + v * lanes, sum[i][v]);
-        }
-    }
+    repeat<together>([&](auto i) IMKERNELS_INLINE_LAMBDA {
+        repeat<vectors>(
+            [&](auto v) IMKERNELS_INLINE_LAMBDA { store_lanes(rows.sums + i * rows.pitch + v * lanes, sum[i][v]); });
+    });
 }
 
 /// Calls `function(std::integral_constant<index, count>)` for 1 <= count <= most.

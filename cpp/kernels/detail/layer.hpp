@@ -41,6 +41,12 @@ bool fill_lanes(index channels) {
 /// With as few taps, rows of outputs are faster than output channels that have to be transposed.
 inline constexpr index few_taps = 16;
 
+/// Whether rows of as many outputs are computed sooner than output channels: long ones bear more taps.
+template <class Work>
+bool prefer_rows(const Layer& layer, index columns) {
+    return layer.taps() <= (columns >= 2 * lane_count<Work> ? 4 * few_taps : few_taps);
+}
+
 /// Where the taps of a window on `channels` tiles, one behind the other, lie.
 template <class Work>
 std::vector<index> tap_offsets(const ZeroPaddedTile<Work>& tile, const Window2D& window, index channels) {
