@@ -764,7 +764,7 @@ def avg_pool_backward(
     gradient, places = as_image(grad, axes, "grad")
     avg_pool_backward.loop((gradient.dtype,))
     extents = _plane(shape)
-    pooling = _plan(extents, size, stride, 1, padding, flag(ceil_mode, "ceil_mode"))
+    pooling = _plan(*extents, size, stride, 1, padding, flag(ceil_mode, "ceil_mode"))
     _check_gradient(gradient, pooling.outputs, shape)
     divisor = _divisor(divisor_override)
     padded = flag(count_include_pad, "count_include_pad")
