@@ -83,21 +83,23 @@ private:
         constexpr Sought any{1 << 20, 1 << 19};  // so many that none is dropped
         const List list = first_of(step, slots);
         const auto sorted = sort_all<any, 0, count>([&](auto i) IMKERNELS_INLINE_LAMBDA { return list[i]; });
-        repeat<count>([&](auto i) { slots[step.result + i] = sorted.values[i]; });
+        repeat_all<count>([&]<int... i>()
+                              IMKERNELS_INLINE_LAMBDA { ((slots[step.result + i] = sorted.values[i]), ...); });
     }
 
     template <int one, int other>
     static void merge(const Step& step, Vector* slots) {
-        using Network = MergeNetwork<one, other>;
+        constexpr const auto& network = merge_network<one, other>;
         const List first = first_of(step, slots);
         const List second = second_of(step, slots);
         Vector wires[static_cast<std::size_t>(one + other)];
-        repeat<one>([&](auto i) { wires[i] = first[i]; });
-        repeat<other>([&](auto i) { wires[one + i] = second[i]; });
-        repeat<Network::count>([&](auto i) {
-            compare_exchange(wires[Network::comparators[i].first], wires[Network::comparators[i].second]);
+        repeat_all<one>([&]<int... i>() IMKERNELS_INLINE_LAMBDA { ((wires[i] = first[i]), ...); });
+        repeat_all<other>([&]<int... i>() IMKERNELS_INLINE_LAMBDA { ((wires[one + i] = second[i]), ...); });
+        repeat_all<network.count>([&]<int... i>() IMKERNELS_INLINE_LAMBDA {
+            (compare_exchange(wires[network.comparators[i].first], wires[network.comparators[i].second]), ...);
         });
-        repeat<one + other>([&](auto i) { slots[step.result + i] = wires[Network::order[i]]; });
+        repeat_all<one + other>(
+            [&]<int... i>() IMKERNELS_INLINE_LAMBDA { ((slots[step.result + i] = wires[network.order[i]]), ...); });
     }
 
     static constexpr std::array<Function, Step::kinds> make_table() {

@@ -30,6 +30,14 @@ IMKERNELS_INLINE constexpr void repeat(const Body& body) {
         IMKERNELS_INLINE_LAMBDA { (body(Constant<i>{}), ...); }(std::make_integer_sequence<int, count>{});
 }
 
+/// The same in one go, for expressions over all of the constants: `body` is a template for them, which the compiler has
+/// to make once rather than for each of them.
+template <int count, class Body>
+IMKERNELS_INLINE constexpr void repeat_all(const Body& body) {
+    [&]<int... i>(std::integer_sequence<int, i...>)
+        IMKERNELS_INLINE_LAMBDA { body.template operator()<i...>(); }(std::make_integer_sequence<int, count>{});
+}
+
 /// The value of rank `rank` among `values`.
 struct Sought {
     int values, rank;
@@ -64,7 +72,7 @@ struct Sorted {
     IMKERNELS_INLINE Sorted(const Sorted& other) { *this = other; }
     // NOLINTNEXTLINE(bugprone-unhandled-self-assignment): the same vectors again
     IMKERNELS_INLINE Sorted& operator=(const Sorted& other) {
-        repeat<kept.count>([&](auto i) IMKERNELS_INLINE_LAMBDA { values[i] = other.values[i]; });
+        repeat_all<kept.count>([&]<int... i>() IMKERNELS_INLINE_LAMBDA { ((values[i] = other.values[i]), ...); });
         return *this;
     }
 };
@@ -120,23 +128,35 @@ private:
     }
 };
 
+/// How many comparators that takes.
+// NOLINTNEXTLINE(misc-no-recursion): the lists are halved.
+constexpr int comparators_of(int one, int other) {
+    if (one == 0 || other == 0) {
+        return 0;
+    }
+    if (one == 1 && other == 1) {
+        return 1;
+    }
+    const int behind = (one + other - 1) / 2;  // both halves
+    return comparators_of((one + 1) / 2, (other + 1) / 2) + comparators_of(one / 2, other / 2) + behind;
+}
+
 /// The plan in arrays, which outlive the compilation.
 template <int one, int other>
 struct MergeNetwork {
-    static constexpr int count = static_cast<int>(MergePlan(one, other).comparators.size());
-    static constexpr auto comparators = [] {
-        std::array<std::pair<int, int>, static_cast<std::size_t>(count)> pairs{};
+    static constexpr int count = comparators_of(one, other);
+    std::pair<int, int> comparators[static_cast<std::size_t>(count)]{};
+    int order[static_cast<std::size_t>(one + other)]{};
+
+    constexpr MergeNetwork() {
         const MergePlan plan(one, other);
-        std::copy(plan.comparators.begin(), plan.comparators.end(), pairs.begin());
-        return pairs;
-    }();
-    static constexpr auto order = [] {
-        std::array<int, one + other> wires{};
-        const MergePlan plan(one, other);
-        std::copy(plan.order.begin(), plan.order.end(), wires.begin());
-        return wires;
-    }();
+        std::copy(plan.comparators.begin(), plan.comparators.end(), comparators);
+        std::copy(plan.order.begin(), plan.order.end(), order);
+    }
 };
+
+template <int one, int other>
+inline constexpr MergeNetwork<one, other> merge_network;
 
 template <class Vector>
 IMKERNELS_INLINE void compare_exchange(Vector& low, Vector& high) {
@@ -148,16 +168,20 @@ IMKERNELS_INLINE void compare_exchange(Vector& low, Vector& high) {
 /// The merged list, without what cannot be the value sought.
 template <Sought sought, class Vector, Kept one, Kept other>
 IMKERNELS_INLINE auto merge(const Sorted<Vector, one>& first, const Sorted<Vector, other>& second) {
-    using Network = MergeNetwork<one.count, other.count>;
+    constexpr const auto& network = merge_network<one.count, other.count>;
     constexpr Kept both = one.with(other);
     constexpr Kept kept = both.cropped(sought);
     Vector wires[static_cast<std::size_t>(both.count)];
-    repeat<one.count>([&](auto i) { wires[i] = first.values[i]; });
-    repeat<other.count>([&](auto i) { wires[one.count + i] = second.values[i]; });
-    repeat<Network::count>(
-        [&](auto i) { compare_exchange(wires[Network::comparators[i].first], wires[Network::comparators[i].second]); });
+    repeat_all<one.count>([&]<int... i>() IMKERNELS_INLINE_LAMBDA { ((wires[i] = first.values[i]), ...); });
+    repeat_all<other.count>([&]<int... i>()
+                                IMKERNELS_INLINE_LAMBDA { ((wires[one.count + i] = second.values[i]), ...); });
+    repeat_all<network.count>([&]<int... i>() IMKERNELS_INLINE_LAMBDA {
+        (compare_exchange(wires[network.comparators[i].first], wires[network.comparators[i].second]), ...);
+    });
     Sorted<Vector, kept> merged;
-    repeat<kept.count>([&](auto i) { merged.values[i] = wires[Network::order[i + kept.begin - both.begin]]; });
+    constexpr int before = kept.begin - both.begin;
+    repeat_all<kept.count>(
+        [&]<int... i>() IMKERNELS_INLINE_LAMBDA { ((merged.values[i] = wires[network.order[i + before]]), ...); });
     return merged;
 }
 
