@@ -55,7 +55,7 @@ _PLAIN_OR_TUPLE = _PLAIN | {tuple}
 
 
 def remembered(function: Callable[..., T]) -> Callable[..., T]:
-    """Remember what a function gave for numbers, strings, None, and tuples and lists of those."""
+    """Remember what a function gave for numbers, strings, None, tuples of those (of tuples, too) and lists."""
     of_single = functools.lru_cache(maxsize=1024, typed=True)(function)
 
     @functools.lru_cache(maxsize=1024)
@@ -69,10 +69,12 @@ def remembered(function: Callable[..., T]) -> Callable[..., T]:
             return of_single(*args)
         if list in kinds:
             return found(*[tuple(arg) if type(arg) is list else arg for arg in args])
-        inner = tuple([tuple(map(type, arg)) for arg in args if type(arg) is tuple])  # 3, 3.0 and True are the same key
-        if _PLAIN_OR_TUPLE.issuperset(kinds) and _PLAIN.issuperset(chain.from_iterable(inner)):
-            return of_several(args, kinds + inner)
-        return function(*args)
+        levels = [kinds]  # of types: 3, 3.0 and True are the same key
+        parts: tuple[Any, ...] = args
+        while tuple in levels[-1] and _PLAIN_OR_TUPLE.issuperset(levels[-1]):
+            parts = tuple(chain.from_iterable([part for part in parts if type(part) is tuple]))
+            levels.append(tuple(map(type, parts)))
+        return of_several(args, tuple(levels)) if _PLAIN.issuperset(levels[-1]) else function(*args)
 
     return found
 

@@ -48,7 +48,7 @@ def _order_job(
         size, footprint = (step.size, None) if mask is None else (None, as_plane(mask, step))
         result = native(
             pixels,
-            size,
+            size=size,
             footprint=footprint,
             axes=step.axes,
             mode=step.mode,
@@ -123,12 +123,8 @@ def _rank_plan(rank_of: Callable[[int], int], common: Common, size: Any, footpri
         check_one_mode(common.mode, "ranks between the lowest and the highest")
     if steps is None or len(steps) > 1:
         return None
-    native = ik.median_filter if rank == count // 2 else functools.partial(_ranked, rank)
+    native = ik.median_filter if rank == count // 2 else functools.partial(ik.rank_filter, rank=rank)
     return _order_job(native, image, target, steps, mask, common.cval)
-
-
-def _ranked(rank: int, image: Array, size: Any, **arguments: Any) -> Array:
-    return ik.rank_filter(image, rank, size, **arguments)
 
 
 def _checked_rank(rank: int, count: int) -> int:
