@@ -8,7 +8,8 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from itertools import chain
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from imkernels import _core
 from imkernels._dtypes import ALL, Dtype
 
+T = TypeVar("T")
 Array: TypeAlias = NDArray[Any]
 Pair: TypeAlias = tuple[int, int]
 Pairs: TypeAlias = tuple[Pair, Pair]
@@ -43,6 +45,38 @@ _ADAPTERS = {
     "jax": "numpy.asarray",
     "jaxlib": "numpy.asarray",
 }
+
+
+# What is computed from arguments alone
+
+
+_PLAIN = frozenset((int, float, bool, str, type(None), np.int64, np.float64))
+_PLAIN_OR_TUPLE = _PLAIN | {tuple}
+
+
+def remembered(function: Callable[..., T]) -> Callable[..., T]:
+    """Remember what a function gave for numbers, strings, None, tuples of those (of tuples, too) and lists."""
+    of_single = functools.lru_cache(maxsize=1024, typed=True)(function)
+
+    @functools.lru_cache(maxsize=1024)
+    def of_several(args: tuple[Any, ...], types: tuple[Any, ...]) -> T:
+        return function(*args)
+
+    @functools.wraps(function)
+    def found(*args: Any) -> T:
+        kinds = tuple(map(type, args))
+        if _PLAIN.issuperset(kinds):
+            return of_single(*args)
+        if list in kinds:
+            return found(*[tuple(arg) if type(arg) is list else arg for arg in args])
+        levels = [kinds]  # of types: 3, 3.0 and True are the same key
+        parts: tuple[Any, ...] = args
+        while tuple in levels[-1] and _PLAIN_OR_TUPLE.issuperset(levels[-1]):
+            parts = tuple(chain.from_iterable([part for part in parts if type(part) is tuple]))
+            levels.append(tuple(map(type, parts)))
+        return of_several(args, tuple(levels)) if _PLAIN.issuperset(levels[-1]) else function(*args)
+
+    return found
 
 
 # Arrays
@@ -246,8 +280,17 @@ def outputs_along(
     return max(count, 0)
 
 
+@remembered
 def _plan(
-    extent: Pair, size: Any, stride: Any, dilation: Any, padding: Any, mode: Any, origin: Any, name: str
+    rows: int,
+    columns: int,
+    size: Any,
+    stride: Any,
+    dilation: Any,
+    padding: Any,
+    mode: Any,
+    origin: Any,
+    name: str,
 ) -> tuple[_core.Window, Pair]:
     sizes = pair(size, name, 1)
     strides = pair(stride, "stride", 1)
@@ -258,16 +301,13 @@ def _plan(
     check_taps(sizes, size, name)
     padded = pads(padding, sizes, dilations, origins)
     outputs = []
-    for axis, pixels in enumerate(extent):
+    for axis, pixels in enumerate((rows, columns)):
         count = outputs_along(axis, pixels, padded[axis], sizes[axis], strides[axis], dilations[axis], name)
         if count > 0 and pixels == 0 and modes[axis] != "constant":
             raise ValueError(f"padding must be 0 or mode 'constant' for an empty image, got {padding!r} and {mode!r}")
         outputs.append(count)
     window = _core.Window(sizes, strides, dilations, (padded[0][0], padded[1][0]), modes)
     return window, (outputs[0], outputs[1])
-
-
-_cached_plan = functools.lru_cache(maxsize=1024)(_plan)
 
 
 def window_plan(
@@ -285,28 +325,7 @@ def window_plan(
 
     `name` is what errors call `size`.
     """
-    extent = image.shape[-2:]
-    if is_plain(size, stride, dilation, padding, mode, origin):
-        return _cached_plan(extent, size, stride, dilation, padding, mode, origin, name)
-    return _plan(extent, size, stride, dilation, padding, mode, origin, name)
-
-
-_PLAIN = {int, str, type(None)}
-
-
-def is_plain(*arguments: Any) -> bool:
-    """Whether arguments are ints, strings, None, or tuples of those or of pairs of those: keys of a cache.
-
-    Exact types only: 1, 1.0 and True are the same key.
-    """
-    for argument in arguments:
-        if type(argument) is tuple:
-            for part in argument:
-                if type(part) not in _PLAIN and not (type(part) is tuple and _PLAIN.issuperset(map(type, part))):
-                    return False
-        elif type(argument) not in _PLAIN:
-            return False
-    return True
+    return _plan(*image.shape[-2:], size, stride, dilation, padding, mode, origin, name)
 
 
 def footprint_mask(size: Any, footprint: Any) -> tuple[Any, NDArray[np.bool_] | None]:
