@@ -376,6 +376,25 @@ def test_fills(function):
     assert refused(function, ValueError, image=image_of(swapped), out=result_of("i4"), fill=image_of(swapped, (1, 1)))
 
 
+@pytest.mark.parametrize("function", ["correlate", "correlate_fft", "correlate_separable"])
+def test_deltas_of_correlations(function):
+    for delta in (image_of("i8", (1, 1)), image_of(">i4", (1, 1)), image_of("i4", (1, 2)), image_of("i4", (0,))):
+        assert refused(function, ValueError, delta=delta), delta
+    for delta in (1, 1.0, "1", [[1]]):
+        assert refused(function, TypeError, delta=delta), delta
+
+
+def test_endings_of_means():
+    for delta in (-1, 10, 2**62):
+        assert refused("box_blur", ValueError, delta=delta), delta
+    for delta in (None, "1", 1.5, 2**64, image_of()):
+        assert refused("box_blur", TypeError, delta=delta), delta
+    for factor in (image_of("f2", (1, 1)), image_of(">f4", (1, 1)), image_of("f4", (2,)), image_of("O", (1,))):
+        assert refused("box_blur", ValueError, normalize=False, factor=factor), factor
+    for factor in (0.5, "1", [[1]]):
+        assert refused("box_blur", TypeError, normalize=False, factor=factor), factor
+
+
 def test_footprints():
     for footprint in (
         np.ones((2, 3), bool),

@@ -18,6 +18,11 @@ LEVELS = _core.available_levels()
 SHAPES = [(1, 1), (3, 5), (2, 9, 17), (5, 33), (4, 130), (3, 300)]
 
 
+def images(number, dtype=np.uint8):
+    """Return two images, of shapes that vary with the number."""
+    return [seeded_image(SHAPES[(number + other) % len(SHAPES)], dtype, number) for other in (0, 3)]
+
+
 @pytest.fixture(params=LEVELS)
 def layer(request):
     return Layer(_core.load_level(request.param))
@@ -38,6 +43,10 @@ def exact_sums(image, size, **geometry):
     return windows(image, size, **geometry).astype(object).sum((-2, -1))
 
 
+def quotients(sums, taps):
+    return np.vectorize(lambda total: Fraction(total, taps), [object])(sums)
+
+
 def extremes(shape, dtype, seed=0):
     """Return an image of small numbers and of the least and the largest."""
     limits = np.iinfo(dtype)
@@ -54,17 +63,15 @@ def extremes(shape, dtype, seed=0):
 MEANS = [(1, 1), (1, 2), (2, 2), (3, 3), (1, 7), (4, 4), (5, 6), (16, 16), (15, 17), (1, 100), (300, 2)]
 
 
-@pytest.mark.parametrize("size", MEANS, ids=str)
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
-def test_means_that_are_cut_off(dtype, size, layer):
-    taps = size[0] * size[1]
-    for number, shape in enumerate(SHAPES):
-        for image in (seeded_image(shape, dtype, number), extremes(shape, dtype, number)):
+def test_means_that_are_cut_off(dtype, layer):
+    for number, size in enumerate(MEANS):
+        taps = size[0] * size[1]
+        for image in (*images(number, dtype), extremes((5, 33), dtype, number)):
             sums = exact_sums(image, size)
             for delta in (0, taps // 2, taps):
                 found = layer.box_blur(image, size, toward_zero=True, delta=delta)
-                means = np.vectorize(lambda total, added=delta: Fraction(total + added, taps), [object])(sums)
-                np.testing.assert_array_equal(found, to_integers(means, dtype, cut_off))
+                np.testing.assert_array_equal(found, to_integers(quotients(sums + delta, taps), dtype, cut_off))
 
 
 def test_every_number_of_bytes_whose_mean_is_cut_off(layer):
@@ -85,8 +92,7 @@ def test_every_number_of_bytes_whose_mean_is_cut_off(layer):
 def test_means_to_which_something_is_added(dtype, layer):
     for size in [(2, 2), (3, 5)]:
         image = extremes((5, 40), dtype)
-        means = np.vectorize(lambda total, taps=size[0] * size[1]: Fraction(total + 3, taps), [object])
-        exact = means(exact_sums(image, size))
+        exact = quotients(exact_sums(image, size) + 3, size[0] * size[1])
         np.testing.assert_array_equal(layer.box_blur(image, size, delta=3), to_integers(exact, dtype))
         found = layer.box_blur(image, size, delta=3, dtype=np.float64)
         np.testing.assert_allclose(found, exact.astype(float), rtol=1e-15)
@@ -104,10 +110,9 @@ def test_means_of_floats_that_are_cut_off(dtype, layer):
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
 def test_products_of_sums(dtype, kind, layer):
     """NumPy rounds a sum of integers to the float, then the product."""
-    for size in [(3, 3), (5, 4), (1, 100), (300, 2)]:
+    for number, size in enumerate([(3, 3), (5, 4), (1, 100), (300, 2)]):
         factor = kind(1) / kind(size[0] * size[1])
-        for shape in SHAPES:
-            image = seeded_image(shape, dtype)
+        for image in images(number, dtype):
             sums = exact_sums(image, size)
             wide = np.array([kind(int(total)) for total in sums.ravel()], kind).reshape(sums.shape)
             products = wide * factor
@@ -131,10 +136,9 @@ RESULTS = ["i1", "u1", "i2", "u2", "i4", "i8"]
 @pytest.mark.parametrize("result", RESULTS)
 @pytest.mark.parametrize("working", [np.float32, np.float64])
 def test_sums_of_floats_that_are_cut_off(working, result, layer):
-    for size in [(1, 1), (3, 3), (5, 5), (7, 7), (2, 4), (4, 1), (1, 9)]:
+    for number, size in enumerate([(1, 1), (3, 3), (5, 5), (7, 7), (2, 4), (4, 1), (1, 9)]):
         kernel = dyadic(size, 1 / 8, 16).astype(working)
-        for number, shape in enumerate(SHAPES):
-            image = seeded_image(shape, np.uint8, number)
+        for image in images(number):
             sums = (windows(image, size).astype(float) * kernel).sum((-2, -1)) - 40.625
             found = layer.correlate(image, kernel, delta=-40.625, toward_zero=True, dtype=result)
             np.testing.assert_array_equal(found, to_integers(sums, result, cut_off))
@@ -147,10 +151,9 @@ def test_sums_of_floats_that_are_cut_off(working, result, layer):
 def test_separable_sums(working, result, layer):
     whole = np.dtype(working).kind == "i"
     step, delta = (1, -40) if whole else (1 / 4, -40.625)
-    for height, width in [(1, 1), (3, 3), (5, 5), (7, 3), (2, 4), (1, 9), (20, 1)]:
+    for number, (height, width) in enumerate([(1, 1), (3, 3), (5, 5), (7, 3), (2, 4), (1, 9), (20, 1)]):
         column, row = (dyadic(taps, step, 6, taps).astype(working) for taps in (height, width))
-        for number, shape in enumerate(SHAPES):
-            image = seeded_image(shape, np.uint8, number)
+        for image in images(number):
             weights = np.multiply.outer(column, row).astype(float)
             sums = (windows(image, (height, width)) * weights).sum((-2, -1)) + delta
             for toward_zero in (False, True):
@@ -178,14 +181,14 @@ def test_sums_of_integers_to_which_something_is_added(working, magnitude, layer)
 
 
 def test_windows_that_are_summed_in_blocks(layer):
-    image = seeded_image((40, 41), np.uint8)
+    image = seeded_image((9, 10), np.uint8)
     kernel = dyadic((400, 301), 1 / 4, 2).astype(np.float64)
     sums = (windows(image, kernel.shape).astype(float) * kernel).sum((-2, -1)) + 0.75
     found = layer.correlate(image, kernel, delta=0.75, toward_zero=True, dtype=np.int32)
     np.testing.assert_array_equal(found, to_integers(sums, np.int32, cut_off))
-    column, row = dyadic(1500, 1 / 4, 2).astype(np.float64), dyadic(40001, 1 / 4, 2).astype(np.float64)
-    line = seeded_image((1, 30), np.uint8)
-    sums = (windows(line, (1, 40001))[0, :, 0].astype(float) @ row) * column.sum() + 0.75
+    column, row = dyadic(1100, 1 / 4, 2).astype(np.float64), dyadic(33001, 1 / 4, 2).astype(np.float64)
+    line = seeded_image((1, 5), np.uint8)
+    sums = (windows(line, (1, 33001))[0, :, 0].astype(float) @ row) * column.sum() + 0.75
     found = layer.correlate_separable(line, column, row, delta=0.75, toward_zero=True, dtype=np.int64)
     np.testing.assert_array_equal(found[0], to_integers(sums, np.int64, cut_off))
 

@@ -52,7 +52,7 @@ public:
                        ? number_writer<Result>(planes.out.element, ending.rounding)
                        : nullptr),
           sum_image_lines_(reads_in_place() ? sum_lines_of(planes.image) : nullptr),
-          store_windows_(write_.streams() || cut_off_ != nullptr ? nullptr : store_windows_of(planes.out)) {
+          store_windows_(write_.streams() ? nullptr : store_windows_of(planes.out, cut_off_ != nullptr)) {
         require(row_reader<AsNumber, Work>(planes.image.element) != nullptr,
                 "correlate_separable: no loop for this element type of the image");
         for (index tap = 0; tap < block_.size; ++tap) {
@@ -92,8 +92,8 @@ private:
     static constexpr index most_outside = 2048;  // columns of a tile that are copied
 
     using Lines = const std::byte* const*;
-    template <class To>
-    using Rows = detail::ResultRows<To, Work>;
+    template <class To, Rounding rounding = Rounding::half_to_even>
+    using Rows = detail::ResultRows<To, Work, rounding>;
 
     /// Adds up `rows` rows of `count` sums of columns, whose taps `lines` are.
     using SumLines = void (*)(Lines lines, index taps, const Work* weights, index rows, index count,
@@ -306,8 +306,8 @@ private:
         if (store_windows_ != nullptr && tile.columns >= narrowest) {
             return store_windows_(sums, offsets_.data(), taps, buffers.across, tile.columns, to, start_);
         }
-        sum_windows<Result>(sums, offsets_.data(), taps, buffers.across, tile.columns,
-                            {buffers.results, 0, false, false, start_});
+        sum_windows(sums, offsets_.data(), taps, buffers.across, tile.columns,
+                    Rows<Result>{buffers.results, 0, false, false, start_});
         write(buffers.results, tile.columns, to, target.column_stride);
     }
 
@@ -336,8 +336,8 @@ private:
                                     {buffers.sums, pitch_, false, i > 0});
                 }
                 detail::copy_weights<Weight>(row_.plane(tile.plane), {0, tap, 1, taps}, buffers.across);
-                sum_windows<Result>(buffers.sums, offsets_.data(), taps, buffers.across, tile.columns,
-                                    {buffers.results, 0, false, tap > 0, start_});
+                sum_windows(buffers.sums, offsets_.data(), taps, buffers.across, tile.columns,
+                            Rows<Result>{buffers.results, 0, false, tap > 0, start_});
             }
             write(buffers.results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
         }
@@ -382,9 +382,9 @@ private:
         return found;
     }
 
-    template <class To>
+    template <class To, Rounding rounding>
     static void sum_windows(const Work* line, const index* offsets, index taps, const Work* weights, index count,
-                            const Rows<To>& results) {
+                            const Rows<To, rounding>& results) {
         if constexpr (detail::SumTile<Work, 1, vectors_of_row>::has_pairs) {
             if (taps > 1 && offsets[1] == 1) {  // and so for the others
                 switch (taps) {
@@ -404,9 +404,10 @@ private:
     }
 
     /// `known` taps, or any number of them if that is 0.
-    template <int known, class To>
+    template <int known, class To, Rounding rounding>
     static __attribute__((noinline)) void sum_taps(const Work* line, const index* offsets, index taps,
-                                                   const Work* weights, index count, const Rows<To>& results) {
+                                                   const Work* weights, index count,
+                                                   const Rows<To, rounding>& results) {
         Work own[known + 1];  // copies that no store can change
         const Work* starts[known + 1];
         for (int tap = 0; tap < known; ++tap) {
@@ -424,9 +425,9 @@ private:
     }
 
     /// The same for taps side by side.
-    template <int known, class To>
+    template <int known, class To, Rounding rounding>
     static __attribute__((noinline)) void sum_pairs(const Work* line, index taps, const Work* weights, index count,
-                                                    const Rows<To>& results) {
+                                                    const Rows<To, rounding>& results) {
         Work copy[known + 1];  // that no store can change
         std::copy_n(weights, known, copy);
         const Work* const own = known > 0 ? copy : weights;
@@ -445,21 +446,27 @@ private:
     }
 
     /// The function for rows of results that need not be written, or nullptr.
-    static StoreWindows store_windows_of(const MutableStack& out) {
+    static StoreWindows store_windows_of(const MutableStack& out, bool cuts_off) {
         StoreWindows found = nullptr;
         visit_dtype(out.element.dtype, [&](auto tag) {
             using To = typename decltype(tag)::type;
             if constexpr (detail::stores_results<Work, Result, To>) {
                 if (has_rows_of<To>(out)) {
-                    found = [](const Work* line, const index* offsets, index taps, const Work* weights, index count,
-                               std::byte* target, Work start) {
-                        sum_windows<To>(line, offsets, taps, weights, count,
-                                        {reinterpret_cast<To*>(target), 0, true, false, start});
-                    };
+                    found = store_windows<To, Rounding::half_to_even>;
+                    if constexpr (std::is_same_v<Result, float> && std::is_integral_v<To>) {
+                        found = cuts_off ? store_windows<To, Rounding::toward_zero> : found;
+                    }
                 }
             }
         });
         return found;
+    }
+
+    template <class To, Rounding rounding>
+    static void store_windows(const Work* line, const index* offsets, index taps, const Work* weights, index count,
+                              std::byte* target, Work start) {
+        const Rows<To, rounding> results{reinterpret_cast<To*>(target), 0, true, false, start};
+        sum_windows(line, offsets, taps, weights, count, results);
     }
 
     const WidePlanes& planes_;

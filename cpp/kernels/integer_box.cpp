@@ -57,8 +57,8 @@ struct ShortMean {
     /// Whether it is where `added` is added to sums.
     static bool is_exact(index taps, index added) {
         const index excess = factor_of(taps) * taps - (index{1} << (16 + shift_of(taps)));
-        const index largest = 255 * taps + added;
-        return taps > 1 && largest < index{1} << 16 && largest * excess < index{1} << (16 + shift_of(taps));
+        return taps > 1 && taps <= 256 && added < taps &&
+               (255 * taps + added) * excess < index{1} << (16 + shift_of(taps));
     }
 
     /// 2^shift is the largest power of two below `taps`, so that the factor has 16 bits.
@@ -74,8 +74,6 @@ struct ShortMean {
         if constexpr (mean_of == Mean::rounded_to_even) {  // a tie was rounded up
             const std::uint16_t product = static_cast<std::uint16_t>(mean * count);
             mean = static_cast<std::uint16_t>(mean - (product == raised ? mean & 1 : 0));
-        } else if constexpr (mean_of == Mean::cut_off) {
-            mean = std::min<std::uint16_t>(mean, 255);
         }
         return static_cast<std::uint8_t>(mean);
     }

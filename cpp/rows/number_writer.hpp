@@ -1,7 +1,7 @@
 // Writing numbers that become integers by another rule than half to even.
 #pragma once
 
-#include <cmath>
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 
@@ -17,21 +17,27 @@ struct FromNumberTowardZero {
     template <class To, class Work>
     static To convert(Work value) {
         if constexpr (std::is_integral_v<To> && std::is_floating_point_v<Work>) {
-            return to_result<To>(toward_zero(value));
+            return cut_off<To>(value);
         } else {
             return to_result<To>(value);
         }
     }
 
 private:
-    /// As `std::trunc`, in steps that vectors can take at every level.
-    template <class Float>
-    static Float toward_zero(Float value) {
-        constexpr Float whole = 1 / std::numeric_limits<Float>::epsilon();  // from here on all are
-        const Float size = std::fabs(value);
-        const Float nearest = (size + whole) - whole;
-        const Float below = nearest - (nearest > size ? Float{1} : Float{0});
-        return size < whole ? std::copysign(below, value) : value;
+    template <class Integer, class Float>
+    static Integer cut_off(Float value) {
+        using Limits = std::numeric_limits<Integer>;
+        constexpr Float lowest = static_cast<Float>(Limits::min());
+        const Float number = value == value ? value : Float{0};
+        const Float low = number < lowest ? lowest : number;
+        if constexpr (sizeof(Integer) <= 2) {  // vectors hold as many integers of 32 bits as floats
+            constexpr Float highest = static_cast<Float>(Limits::max());
+            return static_cast<Integer>(static_cast<std::int32_t>(low < highest ? low : highest));
+        } else {
+            constexpr Float beyond = static_cast<Float>(Integer{1} << (Limits::digits - 1)) * 2;
+            const Integer inside = static_cast<Integer>(low < beyond ? low : lowest);
+            return low < beyond ? inside : Limits::max();
+        }
     }
 };
 

@@ -1,5 +1,6 @@
 """Weighted sums: correlation and convolution with given kernels, and convolution as neural networks learn it."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -343,7 +344,12 @@ def separable(
 
 def _ending(ending: Ending, working: Dtype) -> tuple[Array | None, bool]:
     """Return what the compiled correlations take at last."""
-    return None if ending.delta == 0 else np.full((1, 1), ending.delta, working), ending.toward_zero
+    return None if ending.delta == 0 else _element(ending.delta, working), ending.toward_zero
+
+
+@functools.lru_cache(maxsize=256)
+def _element(value: float, dtype: Dtype) -> Array:
+    return converted(np.full((1, 1), value), dtype)
 
 
 # Given kernels

@@ -1,6 +1,5 @@
 """Pooling: maxima with their positions, averages, adaptive windows, and the ways back."""
 
-import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from imkernels._arguments import (
     outputs_along,
     pads,
     pair,
+    remembered,
     result_dtype,
     result_shape,
     shares_memory,
@@ -764,7 +764,7 @@ def avg_pool_backward(
     gradient, places = as_image(grad, axes, "grad")
     avg_pool_backward.loop((gradient.dtype,))
     extents = _plane(shape)
-    pooling = _plan(extents, size, stride, 1, padding, flag(ceil_mode, "ceil_mode"))
+    pooling = _plan(*extents, size, stride, 1, padding, flag(ceil_mode, "ceil_mode"))
     _check_gradient(gradient, pooling.outputs, shape)
     divisor = _divisor(divisor_override)
     padded = flag(count_include_pad, "count_include_pad")
@@ -871,7 +871,8 @@ def _output_extents(output_size: Any, shape: tuple[int, ...]) -> Pair:
     return pair(output_size, "output_size", 1)
 
 
-def _plan(extent: Pair, size: Any, stride: Any, dilation: Any, padding: Any, ceil_mode: bool) -> Pooling:
+@remembered
+def _plan(rows: int, columns: int, size: Any, stride: Any, dilation: Any, padding: Any, ceil_mode: bool) -> Pooling:
     """Return the geometry of a pooling window."""
     sizes = pair(size, "size", 1)
     strides = sizes if stride is None else pair(stride, "stride", 1)
@@ -879,7 +880,7 @@ def _plan(extent: Pair, size: Any, stride: Any, dilation: Any, padding: Any, cei
     check_taps(sizes, size, "size")
     around = pads(padding, sizes, dilations, (0, 0))
     outputs = []
-    for axis, pixels in enumerate(extent):
+    for axis, pixels in enumerate((rows, columns)):
         if pixels == 0:
             raise ValueError(f"size must fit the image, which has no pixels along window axis {axis}, got {size!r}")
         window_axis = sizes[axis], strides[axis], dilations[axis]
@@ -899,11 +900,5 @@ def _plan(extent: Pair, size: Any, stride: Any, dilation: Any, padding: Any, cei
     return Pooling(window, (outputs[0], outputs[1]), around)
 
 
-_cached_plan = functools.lru_cache(maxsize=1024)(_plan)
-
-
 def _pool_plan(image: Array, size: Any, stride: Any, dilation: Any, padding: Any, ceil_mode: Any) -> Pooling:
-    extent = image.shape[-2:]
-    if type(size) is int and type(stride) in (int, type(None)) and type(padding) is int and type(dilation) is int:
-        return _cached_plan(extent, size, stride, dilation, padding, flag(ceil_mode, "ceil_mode"))
-    return _plan(extent, size, stride, dilation, padding, flag(ceil_mode, "ceil_mode"))
+    return _plan(*image.shape[-2:], size, stride, dilation, padding, flag(ceil_mode, "ceil_mode"))

@@ -4,6 +4,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "core/sum_ending.hpp"
 #include "simd/lanes.hpp"
 
 namespace imkernels::detail {
@@ -14,9 +15,9 @@ inline constexpr bool stores_results =
     std::is_same_v<To, Result> || (std::is_same_v<Work, float> && std::is_integral_v<To> && sizeof(To) <= 2) ||
     (std::is_same_v<Result, std::int16_t> && (std::is_same_v<To, std::uint8_t> || std::is_same_v<To, std::int32_t>));
 
-/// Floats, rounded half to even and saturated, in the low bits of what is a number above them; NaN becomes 0.
-template <class To>
-IMKERNELS_INLINE Lanes<float> in_low_bits(Lanes<float> sums) {
+/// Floats, rounded and saturated, in the low bits of what is a number above them or a whole one; NaN becomes 0.
+template <class To, Rounding rounding>
+IMKERNELS_INLINE auto in_low_bits(Lanes<float> sums) {
     constexpr float whole = 0x1.8p23F;  // a sum with it has no fraction
     const Lanes<float> lowest = broadcast<float>(std::numeric_limits<To>::min());
     const Lanes<float> highest = broadcast<float>(std::numeric_limits<To>::max());
@@ -24,7 +25,12 @@ IMKERNELS_INLINE Lanes<float> in_low_bits(Lanes<float> sums) {
         sums = sums == sums ? sums : Lanes<float>{};
     }
     const Lanes<float> low = sums > lowest ? sums : lowest;
-    return (low < highest ? low : highest) + whole;
+    const Lanes<float> inside = low < highest ? low : highest;
+    if constexpr (rounding == Rounding::toward_zero) {
+        return __builtin_convertvector(inside, Lanes<std::int32_t>);
+    } else {
+        return inside + whole;
+    }
 }
 
 /// Stores the low half of every lane.
@@ -37,7 +43,7 @@ IMKERNELS_INLINE void store_low_halves(Lanes<Wide> lanes, To* target) {
 }
 
 /// Stores an even number of vectors of sums.
-template <class Result, class Work, int vectors, class To>
+template <class Result, class Work, Rounding rounding = Rounding::half_to_even, int vectors, class To>
 IMKERNELS_INLINE void store_results(const Lanes<Work> (&sums)[vectors], To* target) {
     static_assert(stores_results<Work, Result, To> && vectors % 2 == 0);
     constexpr index lanes = lane_count<Work>;
@@ -48,8 +54,8 @@ IMKERNELS_INLINE void store_results(const Lanes<Work> (&sums)[vectors], To* targ
     } else if constexpr (std::is_same_v<Work, float>) {
         for (int v = 0; v < vectors; v += 2) {
             using Half = std::uint16_t;
-            const auto halves = even_lanes<Half>(reinterpret_cast<Lanes<Half>>(in_low_bits<To>(sums[v])),
-                                                 reinterpret_cast<Lanes<Half>>(in_low_bits<To>(sums[v + 1])));
+            const auto halves = even_lanes<Half>(reinterpret_cast<Lanes<Half>>(in_low_bits<To, rounding>(sums[v])),
+                                                 reinterpret_cast<Lanes<Half>>(in_low_bits<To, rounding>(sums[v + 1])));
             if constexpr (sizeof(To) == sizeof(Half)) {
                 store_lanes(target + v * lanes, reinterpret_cast<Lanes<To>>(halves));
             } else {

@@ -120,8 +120,8 @@ IMKERNELS_INLINE void add_lines(const Pixel* const* lines, index size, index x, 
     });
 }
 
-/// Where rows of results are stored, and what sums of `Work`s begin with.
-template <class Result, class Work>
+/// Where rows of results are stored, how they are rounded, and what sums of `Work`s begin with.
+template <class Result, class Work, Rounding rounding = Rounding::half_to_even>
 struct ResultRows {
     Result* first;
     index pitch;
@@ -132,8 +132,8 @@ struct ResultRows {
 
 /// Computes rows of `count` results by `add(x, tile)`, which adds the sums from column x on. The sums stand for
 /// `Result`s of their size, which hold them exactly, and are stored as those or as what `store_results` makes of them.
-template <class Work, class Result, int rows, int vectors, class To, class Add>
-IMKERNELS_INLINE void sum_rows(index count, const ResultRows<To, Work>& results, const Add& add) {
+template <class Work, class Result, int rows, int vectors, class To, Rounding rounding, class Add>
+IMKERNELS_INLINE void sum_rows(index count, const ResultRows<To, Work, rounding>& results, const Add& add) {
     constexpr index lanes = lane_count<Work>;
     const Lanes<Work> first = broadcast<Work>(results.start);
     for (index start = 0; start < count; start += vectors * lanes) {
@@ -151,8 +151,9 @@ IMKERNELS_INLINE void sum_rows(index count, const ResultRows<To, Work>& results,
             }
         }
         add(x, tile);
-        repeat<rows>([&](auto row)
-                         IMKERNELS_INLINE_LAMBDA { store_results<Result, Work>(tile.sums[row], at(row, 0)); });
+        repeat<rows>([&](auto row) IMKERNELS_INLINE_LAMBDA {
+            store_results<Result, Work, rounding>(tile.sums[row], at(row, 0));
+        });
     }
 }
 
