@@ -4,16 +4,18 @@
 here goes to scikit-image if it is installed, and is an ImportError otherwise. ``docs/compat.md`` lists what differs.
 """
 
+import functools
 import importlib
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 import imkernels as ik
 from imkernels._arguments import Array
 from imkernels._dtypes import ALL
+from imkernels.filters import gaussian_weights
 
 _MODES = ("reflect", "constant", "nearest", "mirror", "wrap")
 
@@ -216,11 +218,8 @@ def gaussian(
     if outside != 0 and pixels.dtype.kind != "f":
         pixels = pixels.astype(np.float64)
     result = out if out is not None and out.dtype == dtype else None
-    asked = None if pixels.dtype.kind == "f" else dtype  # floats come as that anyway, and sooner
-    keywords = {"truncate": truncate, "mode": mode, "cval": outside, "dtype": asked}
-    blurred = _blurred(pixels, sigmas, keywords, result)
-    if scale != 1:
-        blurred *= scale
+    blur = _Blur(truncate, mode, outside, np.dtype(dtype), scale)
+    blurred = _blurred(pixels, sigmas, blur, result)
     if out is None or result is not None:
         return blurred
     np.copyto(out, blurred, casting="same_kind")
@@ -251,22 +250,43 @@ def _sigmas(sigma: Any, channel_axis: int | None, ndim: int) -> list[float] | No
 _NONE = 1e-15  # what SciPy takes for no blur
 
 
-def _blurred(pixels: Array, sigmas: list[float], keywords: dict[str, Any], out: Array | None) -> Array:
+class _Blur(NamedTuple):
+    """What Gaussians along all axes have in common."""
+
+    truncate: float
+    mode: str
+    cval: float
+    dtype: np.dtype[Any]  # of weights and results
+    scale: float  # of the last result
+
+    def __call__(self, pixels: Array, sigmas: Sequence[float], axes: Any, last: bool, out: Array | None) -> Array:
+        """Blur along two axes."""
+        column, row = [_weights(sigma, self.truncate, self.dtype) for sigma in sigmas]
+        column = column * self.scale if last and self.scale != 1 else column
+        return ik.correlate_separable(pixels, column, row, axes=axes, mode=self.mode, cval=self.cval, out=out)
+
+
+@functools.lru_cache(maxsize=256)
+def _weights(sigma: float, truncate: float, dtype: np.dtype[Any]) -> Array:
+    return gaussian_weights(sigma, truncate).astype(dtype)
+
+
+def _blurred(pixels: Array, sigmas: list[float], blur: _Blur, out: Array | None) -> Array:
     """Blur two axes at a time."""
     if pixels.ndim == 1:
         target = None if out is None else out[np.newaxis]
-        found = _blurred(pixels[np.newaxis], [0.0, *sigmas], keywords, target)
+        found = _blurred(pixels[np.newaxis], [0.0, *sigmas], blur, target)
         return found[0] if out is None else out
     if pixels.ndim == 2:
-        return ik.gaussian_filter(pixels, (sigmas[0], sigmas[1]), out=out, **keywords)
+        return blur(pixels, sigmas, None, True, out)
     chosen = [axis for axis, sigma in enumerate(sigmas) if sigma > _NONE]
     while True:
         axes = _two_axes(chosen[:2], pixels.ndim) or (0, 1)
         pair = [sigmas[axis] if axis in chosen[:2] else 0.0 for axis in axes]
-        last = out if len(chosen) <= 2 else None
-        pixels = ik.gaussian_filter(pixels, (pair[0], pair[1]), axes=axes, out=last, **keywords)
+        last = len(chosen) <= 2
+        pixels = blur(pixels, pair, axes, last, out if last else None)
         chosen = chosen[2:]
-        if not chosen:
+        if last:
             return pixels
 
 
