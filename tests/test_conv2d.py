@@ -163,6 +163,25 @@ def test_many_tiles_parts_and_workers():
         np.testing.assert_allclose(found[0][2], total, rtol=1e-4, atol=1e-2)
 
 
+@pytest.mark.parametrize("extents", [(7, 7), (1, 5), (3, 16)], ids=str)
+@pytest.mark.parametrize("size", [1, 3, 5], ids=str)
+def test_small_images_that_share_a_task(torch, extents, size):
+    """As many as share one, some more, and layers of several loads of channels: exact, and the bits of each alone."""
+    for images, channels in ((1, (20, 16, 1)), (9, (20, 70, 1)), (70, (5, 17, 1)), (5, (270, 40, 1)), (3, (60, 40, 2))):
+        geometry = extents, (size, size), {"padding": size // 2}
+        arrays = layer(channels, geometry, "f4", whole=True, images=(images,))
+        for found, wanted in zip(both_ways(*arrays), pytorchs(torch, *arrays), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+        x, weight, grad, keywords = layer(channels, geometry, "f4", images=(images,))
+        expected = both_ways(x, weight, grad, keywords, workers=1)
+        for workers in (2, 3):
+            for found, want in zip(both_ways(x, weight, grad, keywords, workers=workers), expected, strict=True):
+                np.testing.assert_array_equal(found, want)
+        single = [both_ways(x[i], weight, grad[i], keywords)[:2] for i in range(images)]
+        for way in (0, 1):
+            np.testing.assert_array_equal(expected[way], [both[way] for both in single])
+
+
 @pytest.mark.parametrize("images", [(), (1,), (2, 1, 3), (0,), (2, 0)], ids=str)
 @pytest.mark.parametrize("channels", [(3, 2, 1), (3, 40, 1), (4, 4, 4)], ids=str)
 def test_axes_before_the_channels_are_images(images, channels):

@@ -10,8 +10,9 @@
 //
 // With few output channels, or few taps, lanes are neighbouring pixels (detail/pixel_lanes.hpp).
 //
-// Each sum is added up channel by channel and tap by tap, wherever its pixel lies and whoever computes it. A tile of
-// the input is cut by channels, and large windows by taps, so that no buffer but that of the packed weights grows.
+// Each sum is added up in one order, wherever its pixel lies and whoever computes it: channel by channel and tap by
+// tap, or tap by tap those of the channels that are loaded together. A tile of the input is cut by channels, and large
+// windows by taps, so that no buffer but that of the packed weights grows.
 #include "kernels/conv2d.hpp"
 
 #include <algorithm>
@@ -243,8 +244,31 @@ private:
     std::vector<Work> packed_;
 };
 
+/// Neighbouring outputs along an axis whose windows have the taps [begin, end) on the image.
+struct OutputRun {
+    index first, count;
+    index begin, end;
+};
+
+/// The runs of the outputs [first, first + count), those counted from 0; how many there are.
+index find_runs(const WindowAxis& axis, index extent, index first, index count, OutputRun* runs) {
+    index number = 0;
+    for (index i = 0; i < count; ++i) {
+        const index position = axis.position(first + i);
+        const index end = std::clamp<index>(ceil_div(extent - position, axis.dilation), 0, axis.size);
+        const index begin = std::min(axis.first_tap_inside(first + i), end);
+        if (number > 0 && runs[number - 1].begin == begin && runs[number - 1].end == end) {
+            ++runs[number - 1].count;
+        } else {
+            runs[number++] = {i, 1, begin, end};
+        }
+    }
+    return number;
+}
+
 /// Output channels in the lanes of vectors: a number of the image meets the weights of a tap for all of them. Output
-/// pixels can lie anywhere, so that no lane is ever idle for the sake of a short row.
+/// pixels can lie anywhere, so that no lane is ever idle for the sake of a short row. Those whose windows have the same
+/// taps on the image are computed together, without the others, which would meet zeros.
 template <class Result>
 class ManyChannels {
 public:
@@ -261,9 +285,8 @@ public:
           shape_(choose_shape()),
           blocks_(layer.window, shape_, sizeof(Work)),
           tile_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::dense, x),
-          together_(choose_together()),
-          write_(out),
-          offsets_(detail::tap_offsets(tile_, blocks_.first(), together_)) {
+          together_(blocks_.count() > 1 ? 1 : choose_together()),
+          write_(out) {
         require(tile_.can_read(), "conv2d: no loop for these element types");
     }
 
@@ -271,7 +294,9 @@ public:
         pack_weights(workers);
         const index parts = batches() * layer_.groups * ceil_div(layer_.out, width_);
         const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(batch_ * together_)) +
-                                  Scratch::bytes<Work>((most_sums() + slack) * width_) + Scratch::bytes<Work>(width_) +
+                                  Scratch::bytes<Work>(results_pitch() * width_) + Scratch::bytes<Work>(width_) +
+                                  Scratch::bytes<index>(together_ * blocks_.first().taps()) +
+                                  Scratch::bytes<OutputRun>(shape_.rows) + Scratch::bytes<OutputRun>(shape_.columns) +
                                   Scratch::bytes<Work>(lanes * results_pitch());
         const TileGrid grid(parts, out_.first.rows, out_.first.columns, shape_, cost_ * static_cast<double>(batch_), 1);
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { convolve(tile, scratch); });
@@ -283,7 +308,6 @@ private:
     static constexpr index lanes = lane_count<Work>;
     static constexpr index block_width = detail::most_vectors * lanes;
     static constexpr index most_width = 256 / block_width * block_width;  // output channels of a task
-    static constexpr index slack = std::max(lanes, detail::sums_slack);
     static constexpr index few_tasks = 8;      // below which threads would have nothing to do
     static constexpr index most_pixels = 256;  // of small images that share a task
     /// What of the inputs, of the weights and of the sums is near while it is used.
@@ -309,7 +333,7 @@ private:
     TileShape choose_shape() const {
         // Inputs and sums are near; tiles are wide, but not so wide that windows overlap in a single row of them.
         const index fair = batches() * layer_.groups * pixels() * ceil_div(layer_.out, width_) / few_tasks;
-        const index room = std::min(near / width_, std::max<index>(256, near / std::max<index>(1, layer_.in)));
+        const index room = std::min(near / width_, std::max<index>(256, near / std::max<index>(1, choose_together())));
         const index in_time = static_cast<index>(longest_task / (cost_ * static_cast<double>(batch_)));
         const index most = std::max<index>(1, std::min({room, std::max<index>(fair, 64), in_time}));
         const index widest = out_.first.rows == 1 ? most : std::min(most, std::max<index>(32, most / 8));
@@ -317,11 +341,10 @@ private:
         return {evenly(out_.first.rows, std::max<index>(1, most / columns)), columns};
     }
 
+    /// As many as there is room for their weights; the order of addition hangs on it, and so on nothing else.
     index choose_together() const {
-        const index most = blocks_.count() > 1 ? 1
-                                               : std::min(near / tile_.size() / batch_,
-                                                          near / 2 / (block_width * layer_.window.taps()));
-        return evenly(layer_.in, std::max<index>(1, most));
+        constexpr index most = 256;
+        return evenly(layer_.in, std::clamp<index>(near / 2 / (block_width * layer_.window.taps()), 1, most));
     }
 
     index most_sums() const { return batch_ * shape_.rows * shape_.columns; }
@@ -355,28 +378,42 @@ private:
         return dense ? reinterpret_cast<const Work*>(weight_.first.data) + channel * layer_.taps() : nullptr;
     }
 
-    /// Packs the weights of as many output channels as a vector has lanes.
+    /// Packs the weights of as many output channels as a vector has lanes: of the input channels that are loaded
+    /// together, tap by tap those of all channels.
     void pack_lanes(index group, index first) const {
         const index block = first / block_width * block_width;
         const index width = width_of_block(block, layer_.out);
-        const index taps = layer_.taps();
-        Work* target = first_packed_ + packed_at(group, block) + (first - block);
-        const Work* const dense = layer_.out - first >= lanes ? dense_weights(group * layer_.out + first) : nullptr;
-        index t = 0;
-        for (; dense != nullptr && t + lanes <= taps; t += lanes, target += lanes * width) {
-            detail::transpose_square(dense + t, taps, target, width);
-        }
+        const index taps = layer_.window.taps();
         const ConstPlane& kernel = weight_.first;
         const index channels = std::min(lanes, layer_.out - first);
         const index apart = weight_.leading[0].stride;
         const std::byte* const weights = kernel.data + (group * layer_.out + first) * apart;
-        for (; t < taps; ++t, target += width) {  // the channels of a gradient's weights lie side by side
-            const index row = t % layer_.window.taps() / kernel.columns;
-            const std::byte* source = weights + t / layer_.window.taps() * weight_.leading[1].stride +
-                                      row * kernel.row_stride + t % kernel.columns * kernel.column_stride;
-            std::fill_n(target + channels, lanes - channels, Work{});
-            for (index o = 0; o < channels; ++o, source += apart) {
-                std::memcpy(target + o, source, sizeof(Work));
+        const Work* const dense = channels == lanes ? dense_weights(group * layer_.out + first) : nullptr;
+        Work square[lanes * lanes];
+        index ready = 0;  // taps of channels that have been transposed
+        index number = 0;
+        for (index c = 0; c < layer_.in; c += together_) {
+            const index count = std::min(together_, layer_.in - c);
+            for (index j = 0; j < count; ++j) {
+                Work* target = first_packed_ + packed_at(group, block) + (c * taps + j) * width + (first - block);
+                for (index t = 0; t < taps; ++t, ++number, target += count * width) {
+                    if (dense != nullptr && number == ready && number + lanes <= layer_.taps()) {
+                        detail::transpose_square(dense + number, layer_.taps(), square, lanes);
+                        ready += lanes;
+                    }
+                    if (number < ready) {
+                        std::copy_n(square + (number - ready + lanes) * lanes, lanes, target);
+                        continue;
+                    }
+                    // The channels of a gradient's weights lie side by side.
+                    const std::byte* source = weights + (c + j) * weight_.leading[1].stride +
+                                              t / kernel.columns * kernel.row_stride +
+                                              t % kernel.columns * kernel.column_stride;
+                    std::fill_n(target + channels, lanes - channels, Work{});
+                    for (index o = 0; o < channels; ++o, source += apart) {
+                        std::memcpy(target + o, source, sizeof(Work));
+                    }
+                }
             }
         }
     }
@@ -391,8 +428,11 @@ private:
 
     void convolve(const Tile& tile, Scratch scratch) const {
         Work* inputs = scratch.take<Work>(tile_.sizes(batch_ * together_));
-        Work* sums = scratch.take<Work>((most_sums() + slack) * width_);
+        Work* sums = scratch.take<Work>(results_pitch() * width_);
         Work* start = scratch.take<Work>(width_);
+        index* offsets = scratch.take<index>(together_ * blocks_.first().taps());
+        OutputRun* rows = scratch.take<OutputRun>(shape_.rows);
+        OutputRun* columns = scratch.take<OutputRun>(shape_.columns);
         Work* results = scratch.take<Work>(lanes * results_pitch());
         const index chunks = ceil_div(layer_.out, width_);
         const index image = tile.plane / (chunks * layer_.groups) * batch_;
@@ -401,6 +441,7 @@ private:
         const index first = tile.plane % chunks * width_;
         const index last = std::min(first + width_, layer_.out);
         load_bias(group * layer_.out + first, last - first, start);
+        const Runs runs = find_runs(tile, images, rows, columns);
         for (index c = 0; c < layer_.in; c += together_) {
             const index count = std::min(together_, layer_.in - c);
             for (index i = 0; i < blocks_.count(); ++i) {
@@ -410,14 +451,14 @@ private:
                     tile_.load(x_.plane(plane), tile.row, tile.column, tile.rows, tile.columns, block.row, block.column,
                                inputs + j * tile_.size());
                 }
+                find_offsets(block, count, offsets);
+                const Part part{inputs, offsets, images, count, block};
                 const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
                 for (index o = first; o < last; o += block_width) {
                     const index width = width_of_block(o, layer_.out);
-                    const Pixels pixels{inputs, count * tile_.size(), images, tile.rows, tile.columns};
                     detail::with_count<detail::most_vectors>(width / lanes, [&](auto vectors) {
-                        add_block<vectors>(pixels, count * block.rows * block.columns,
-                                           first_packed_ + packed_at(group, o) + tap * width,
-                                           {sums + (o - first), width_, tap == 0 ? start + (o - first) : nullptr});
+                        add_part<vectors>(tile, runs, part, first_packed_ + packed_at(group, o) + tap * width,
+                                          tap == 0 ? start + (o - first) : nullptr, sums + (o - first));
                     });
                 }
             }
@@ -438,34 +479,98 @@ private:
         }
     }
 
-    /// The pixels that the outputs of a task see, of images `pitch` elements apart.
-    struct Pixels {
-        const Work* inputs;
-        index pitch;
-        index images, rows, columns;
+    /// The rows and columns of a tile, by the taps that lie on the image.
+    struct Runs {
+        const OutputRun* rows;
+        index row_count;
+        const OutputRun* columns;
+        index column_count;
     };
 
-    template <index vectors>
-    void add_block(const Pixels& outputs, index count, const Work* weights, detail::SumRows<Work> rows) const {
-        constexpr index together = detail::sums_together<vectors>;
-        const Work* pixels[together];
-        index image = 0;
-        index row = 0;
-        index column = 0;
-        const index all = outputs.images * outputs.rows * outputs.columns;
-        for (index done = 0; done < all; done += together, rows.sums += together * rows.pitch) {
-            for (const Work*& pixel : pixels) {
-                pixel =
-                    outputs.inputs + image * outputs.pitch + row * tile_.output_pitch() + column * tile_.output_step();
-                if (++column == outputs.columns) {
-                    column = 0;
-                    if (++row == outputs.rows) {
-                        row = 0;
-                        image = std::min(image + 1, outputs.images - 1);  // past the end: pixels that were there
-                    }
+    /// What is added to the sums at a time: a block of taps of some input channels of some images.
+    struct Part {
+        const Work* inputs;
+        const index* offsets;  // of the taps, of each for all channels
+        index images, channels;
+        WindowBlocks::Block block;
+    };
+
+    /// Those runs, if less is multiplied in them than in all outputs as one: a few pixels fill no registers.
+    Runs find_runs(const Tile& tile, index images, OutputRun* rows, OutputRun* columns) const {
+        const WindowAxis& down = layer_.window.rows;
+        const WindowAxis& across = layer_.window.columns;
+        const Runs runs{rows, imkernels::find_runs(down, x_.first.rows, tile.row, tile.rows, rows), columns,
+                        imkernels::find_runs(across, x_.first.columns, tile.column, tile.columns, columns)};
+        const auto groups = [](index outputs) {
+            return ceil_div(outputs, detail::sums_together<detail::most_vectors>);
+        };
+        index products = 0;
+        for (index i = 0; i < runs.row_count * runs.column_count; ++i) {
+            const OutputRun& row = rows[i / runs.column_count];
+            const OutputRun& column = columns[i % runs.column_count];
+            products += groups(images * row.count * column.count) * (row.end - row.begin) * (column.end - column.begin);
+        }
+        if (products < groups(images * tile.rows * tile.columns) * layer_.window.taps()) {
+            return runs;
+        }
+        rows[0] = {0, tile.rows, 0, down.size};
+        columns[0] = {0, tile.columns, 0, across.size};
+        return {rows, 1, columns, 1};
+    }
+
+    void find_offsets(const WindowBlocks::Block& block, index channels, index* offsets) const {
+        for (index row = 0; row < block.rows; ++row) {
+            for (index column = 0; column < block.columns; ++column) {
+                for (index c = 0; c < channels; ++c) {
+                    *offsets++ = tile_.tap(row, column) + c * tile_.size();
                 }
             }
-            detail::add_products<Work, vectors>(pixels, offsets_.data(), count, weights, rows);
+        }
+    }
+
+    /// The taps of a part that lie on the image for some outputs; of a window that is cut, all.
+    static detail::FactorRuns taps_inside(const OutputRun& rows, const OutputRun& columns, const Part& part, bool cut) {
+        const WindowBlocks::Block& block = part.block;
+        if (cut || (rows.end - rows.begin == block.rows && columns.end - columns.begin == block.columns)) {
+            return {0, block.rows * block.columns * part.channels, 1, 0};
+        }
+        const index apart = block.columns * part.channels;
+        return {rows.begin * apart + columns.begin * part.channels, (columns.end - columns.begin) * part.channels,
+                rows.end - rows.begin, apart};
+    }
+
+    /// Adds a part, run by run of outputs with the same taps on the image.
+    template <index vectors>
+    void add_part(const Tile& tile, const Runs& runs, const Part& part, const Work* weights, const Work* start,
+                  Work* sums) const {
+        constexpr index together = detail::sums_together<vectors>;
+        const Work* pixels[together];
+        Work* targets[together];
+        for (index i = 0; i < runs.row_count * runs.column_count; ++i) {
+            const OutputRun& rows = runs.rows[i / runs.column_count];
+            const OutputRun& columns = runs.columns[i % runs.column_count];
+            const detail::FactorRuns taps = taps_inside(rows, columns, part, blocks_.count() > 1);
+            const index all = part.images * rows.count * columns.count;
+            index image = 0;
+            index row = 0;
+            index column = 0;
+            for (index done = 0; done < all; done += together) {
+                for (index j = 0; j < together; ++j) {
+                    const index y = rows.first + row;
+                    const index x = columns.first + column;
+                    pixels[j] = part.inputs + image * part.channels * tile_.size() + y * tile_.output_pitch() +
+                                x * tile_.output_step();
+                    targets[j] = sums + ((image * tile.rows + y) * tile.columns + x) * width_;
+                    if (done + j + 1 < all && ++column == columns.count) {  // past the end: the last one again
+                        column = 0;
+                        if (++row == rows.count) {
+                            row = 0;
+                            ++image;
+                        }
+                    }
+                }
+                detail::add_products<Work, vectors>(pixels, part.offsets, taps, weights, start, targets);
+            }
         }
     }
 
@@ -497,7 +602,6 @@ private:
     ZeroPaddedTile<Work> tile_;
     index together_;  // input channels that are loaded together
     detail::ResultWriter<Result, FromNumber> write_;
-    std::vector<index> offsets_;  // of the taps of a block in those channels
     std::unique_ptr<Work[]> packed_;
     Work* first_packed_ = nullptr;
 };

@@ -122,7 +122,7 @@ private:
         const index pixels = shape_.rows * shape_.columns + lanes;
         return Scratch::bytes<Work>(tile_.sizes(together_)) + Scratch::bytes<Work>(pixels * block_width) +
                Scratch::bytes<Work>(pixels * lanes) + Scratch::bytes<index>(pixels) +
-               Scratch::bytes<Work>((together_ * layer_.window.taps() + detail::sums_slack) * block_width);
+               Scratch::bytes<Work>(together_ * layer_.window.taps() * block_width);
     }
 
     void add_tiles(index part, index number, index first, index last, Scratch scratch) {
@@ -132,14 +132,14 @@ private:
         Work* gradients = scratch.take<Work>(pixels * block_width);
         Work* rows = scratch.take<Work>(pixels * lanes);
         index* offsets = scratch.take<index>(pixels);
-        Work* sums = scratch.take<Work>((together_ * layer_.window.taps() + detail::sums_slack) * block_width);
+        Work* sums = scratch.take<Work>(together_ * layer_.window.taps() * block_width);
         double* total = sums_.data() + part * sums_of_part() + sums_at(task.group, task.out) +
                         task.in * layer_.window.taps() * task.width;
         const index count = task.count * layer_.window.taps();
         index pixels_since = 0;
         for (index t = first; t < last; ++t) {
             if (pixels_since == 0) {
-                std::fill_n(sums, (count + detail::sums_slack) * task.width, Work{});
+                std::fill_n(sums, count * task.width, Work{});
             }
             const Tile tile = tiles_.first_of(t);  // its plane is the image
             load(task, tile, inputs, gradients, rows);
@@ -199,12 +199,14 @@ private:
                   Work* sums) const {
         constexpr index together = detail::sums_together<vectors>;
         const Work* taps[together];
+        Work* targets[together];
         for (index first = 0; first < count; first += together) {
             for (index i = 0; i < together; ++i) {
-                taps[i] = inputs + taps_[static_cast<std::size_t>(std::min(first + i, count - 1))];
+                const index tap = std::min(first + i, count - 1);  // past the end: the last one again
+                taps[i] = inputs + taps_[static_cast<std::size_t>(tap)];
+                targets[i] = sums + tap * vectors * lanes;
             }
-            detail::add_products<Work, vectors>(taps, offsets, pixels, gradients,
-                                                {sums + first * vectors * lanes, vectors * lanes, nullptr});
+            detail::add_products<Work, vectors>(taps, offsets, {0, pixels, 1, 0}, gradients, nullptr, targets);
         }
     }
 

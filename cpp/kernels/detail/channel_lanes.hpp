@@ -15,44 +15,43 @@ inline constexpr index most_vectors = vector_registers / 8;
 template <index vectors>
 inline constexpr index sums_together = std::min<index>(12, 6 * most_vectors / vectors);
 
-/// Rows of sums that may be written past the last.
-inline constexpr index sums_slack = sums_together<1>;
-
-/// Rows of sums, `pitch` elements apart, and what they start with: themselves, or one row for all.
-template <class Work>
-struct SumRows {
-    Work* sums;
-    index pitch;
-    const Work* start;  // nullptr for themselves
+/// Some of the factors that follow each other: `runs` of them, `apart` from one to the next.
+struct FactorRuns {
+    index first, length;
+    index runs, apart;
 };
 
-/// sums[i][lane] = its start + sum over t < count of numbers[i][offsets[t]] * factors[t][lane], in this order, for the
-/// lanes of `vectors` vectors. Rows of `factors` follow each other.
+/// sums[i][lane] = its start + sum over the runs of t of numbers[i][offsets[t]] * factors[t][lane], in this order, for
+/// the lanes of `vectors` vectors. Rows of `factors` follow each other. Sums start with `start`, or with what stands
+/// there where there is none.
 template <class Work, index vectors>
-void add_products(const Work* const* numbers, const index* offsets, index count, const Work* factors,
-                  const SumRows<Work>& rows) {
+void add_products(const Work* const* numbers, const index* offsets, const FactorRuns& runs, const Work* factors,
+                  const Work* start, Work* const* sums) {
     constexpr index lanes = lane_count<Work>;
     constexpr index together = sums_together<vectors>;
     Lanes<Work> sum[together][vectors];
     const Work* number[together];
-    const Work* const start = rows.start != nullptr ? rows.start : rows.sums;
-    const index start_pitch = rows.start != nullptr ? 0 : rows.pitch;
     repeat<together>([&](auto i) IMKERNELS_INLINE_LAMBDA {
         number[i] = numbers[i];
-        repeat<vectors>([&](auto v)
-                            IMKERNELS_INLINE_LAMBDA { sum[i][v] = load_lanes(start + i * start_pitch + v * lanes); });
-    });
-    for (index t = 0; t < count; ++t, factors += vectors * lanes) {
-        Lanes<Work> factor[vectors];
-        repeat<vectors>([&](auto v) IMKERNELS_INLINE_LAMBDA { factor[v] = loaded(load_lanes(factors + v * lanes)); });
-        repeat<together>([&](auto i) IMKERNELS_INLINE_LAMBDA {
-            const Lanes<Work> same = loaded(broadcast(number[i][offsets[t]]));
-            repeat<vectors>([&](auto v) IMKERNELS_INLINE_LAMBDA { sum[i][v] += factor[v] * same; });
+        repeat<vectors>([&](auto v) IMKERNELS_INLINE_LAMBDA {
+            sum[i][v] = load_lanes((start != nullptr ? start : sums[i]) + v * lanes);
         });
+    });
+    for (index run = 0; run < runs.runs; ++run) {
+        const index first = runs.first + run * runs.apart;
+        const Work* factor_row = factors + first * vectors * lanes;
+        for (index t = first; t < first + runs.length; ++t, factor_row += vectors * lanes) {
+            Lanes<Work> factor[vectors];
+            repeat<vectors>([&](auto v)
+                                IMKERNELS_INLINE_LAMBDA { factor[v] = loaded(load_lanes(factor_row + v * lanes)); });
+            repeat<together>([&](auto i) IMKERNELS_INLINE_LAMBDA {
+                const Lanes<Work> same = loaded(broadcast(number[i][offsets[t]]));
+                repeat<vectors>([&](auto v) IMKERNELS_INLINE_LAMBDA { sum[i][v] += factor[v] * same; });
+            });
+        }
     }
     repeat<together>([&](auto i) IMKERNELS_INLINE_LAMBDA {
-        repeat<vectors>(
-            [&](auto v) IMKERNELS_INLINE_LAMBDA { store_lanes(rows.sums + i * rows.pitch + v * lanes, sum[i][v]); });
+        repeat<vectors>([&](auto v) IMKERNELS_INLINE_LAMBDA { store_lanes(sums[i] + v * lanes, sum[i][v]); });
     });
 }
 
