@@ -37,6 +37,12 @@ def read_only(array):
 OUTSIDE = ("constant", "constant")
 
 
+def terms(*terms):
+    """Return the terms of a sum, (tap, partner, weight) each."""
+    taps = np.array([term[:2] for term in terms], np.int64).reshape(-1, 2)
+    return _core.OrderedTerms(taps, np.array([term[2] for term in terms], np.float64), False)
+
+
 def right_arguments(function):
     """Return arguments that `function` takes."""
     common = {"window": window(), "fill": image_of(shape=(1, 1)), "workers": 1}
@@ -76,6 +82,14 @@ def right_arguments(function):
             "out": result_of("i4"),
             **common,
             "fill": image_of("i4", (1, 1)),
+        },
+        "ordered_sums": {
+            "image": image_of(),
+            "out": result_of("f8"),
+            **common,
+            "terms": terms((4, -1, 0.5), (0, 8, 0.25)),
+            "across": terms(),
+            "fill": image_of("f8", (1, 1)),
         },
         "max_pool": {
             "image": image_of(),
@@ -133,6 +147,7 @@ ARRAYS = {
     "correlate": (["image", "kernel"], ["out"]),
     "correlate_fft": (["image", "kernel"], ["out"]),
     "correlate_separable": (["image", "column", "row"], ["out"]),
+    "ordered_sums": (["image"], ["out"]),
     "max_pool": (["image"], ["values", "argmax"]),
     "max_pool_backward": (["grad", "argmax"], ["out"]),
     "max_unpool": (["values", "argmax"], ["out"]),
@@ -180,7 +195,7 @@ def test_the_right_arguments_are_right(function):
 
 def test_every_compiled_function_is_tested_here():
     callables = {name for name in dir(_core) if callable(getattr(_core, name)) and not name.startswith("_")}
-    others = {"Window", "output_extent", "covers", "forked", "available_levels", "load_level"}
+    others = {"Window", "OrderedTerms", "output_extent", "covers", "forked", "available_levels", "load_level"}
     questions = {"has_median_network", "has_rank_network", "has_histogram", "has_sliding", "has_fft"}
     estimates = {"separable_is_faster", "fft_is_faster"}
     assert callables == {*FUNCTIONS, *others, *questions, *estimates}
@@ -393,6 +408,18 @@ def test_endings_of_means():
         assert refused("box_blur", ValueError, normalize=False, factor=factor), factor
     for factor in (0.5, "1", [[1]]):
         assert refused("box_blur", TypeError, normalize=False, factor=factor), factor
+
+
+def test_terms_of_ordered_sums():
+    for term in ((9, -1, 1.0), (-1, -1, 1.0), (0, 9, 1.0), (0, -2, 1.0), (2**62, -1, 1.0)):
+        assert refused("ordered_sums", ValueError, terms=terms(term)), term
+        assert refused("ordered_sums", ValueError, across=terms(term)), term
+    for value in (None, [], np.zeros((1, 2), np.int64), window()):
+        assert refused("ordered_sums", TypeError, terms=value), value
+    ones = np.ones(2)
+    for taps in (np.zeros(2, np.int64), np.zeros((2, 3), np.int64), np.zeros((1, 2), np.int64)):
+        with pytest.raises(ValueError, match="two taps and a weight"):
+            _core.OrderedTerms(taps, ones, False)
 
 
 def test_footprints():
