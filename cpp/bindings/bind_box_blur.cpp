@@ -35,8 +35,8 @@ void register_box_blur(py::module_& module) {
             require_pixels(source, target, window);
             require(window.rows.dilation == 1 && window.columns.dilation == 1, "box_blur: no dilation");
             const std::byte* outside = fill_of(fill, source.element.dtype);
-            BoxEnding ending{normalize, delta, toward_zero ? Rounding::toward_zero : Rounding::half_to_even};
-            ending.by_axis = by_axis;
+            const Rounding rounding = toward_zero ? Rounding::toward_zero : Rounding::half_to_even;
+            BoxEnding ending{normalize, delta, rounding, std::nullopt, by_axis};
             if (factor) {
                 ending.factor = factor_of(*factor);
             }

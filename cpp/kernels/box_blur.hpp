@@ -18,11 +18,11 @@ struct Factor {
 
 /// What becomes of the sum of a window.
 struct BoxEnding {
-    bool normalize;                              // divide it by the number of pixels
-    index delta = 0;                             // add this to a sum of integers before, 0 to that number
-    Rounding rounding = Rounding::half_to_even;  // where a mean becomes an integer
-    std::optional<Factor> factor = {};           // multiply a sum of integers by it, in its type
-    bool by_axis = false;                        // cut the means down the columns off before those along the rows
+    bool normalize;                // divide it by the number of pixels
+    index delta;                   // add this to a sum of integers before, 0 to that number
+    Rounding rounding;             // where a mean becomes an integer
+    std::optional<Factor> factor;  // multiply a sum of integers by it, in its type
+    bool by_axis;                  // cut the means down the columns off before those along the rows
 };
 
 /// out[y, x] = the mean of the window's pixels, or their sum. Means of integers are exact and rounded once (to an

@@ -125,7 +125,10 @@ private:
     /// Output channels from `first` on that are computed together: 1, 2, 4 or 8.
     index outs_from(index first) const {
         const index left = layer_.out - first;
-        return left >= most_outs ? most_outs : left > 2 ? 4 : left;
+        if (left >= most_outs) {
+            return most_outs;
+        }
+        return left > 2 ? 4 : left;
     }
 
     /// Brings the weights of output channels that are computed together together, tap by tap.
@@ -198,10 +201,12 @@ private:
             return add_rows(rows, {taps, part.channels, tile_.size()}, weights, inputs, starts, sums);
         }
         auto* leaf = detail::add_weighted_vectors<Work, most_outs>;
-        if (part.outs < most_outs) {
-            leaf = part.outs == 1   ? detail::add_weighted_vectors<Work, 1>
-                   : part.outs == 2 ? detail::add_weighted_vectors<Work, 2>
-                                    : detail::add_weighted_vectors<Work, 4>;
+        if (part.outs == 1) {
+            leaf = detail::add_weighted_vectors<Work, 1>;
+        } else if (part.outs == 2) {
+            leaf = detail::add_weighted_vectors<Work, 2>;
+        } else if (part.outs < most_outs) {
+            leaf = detail::add_weighted_vectors<Work, 4>;
         }
         leaf(inputs, offsets_.data(), part.channels * block.rows * block.columns, weights, starts, rows, sums,
              channel_pitch());

@@ -43,6 +43,13 @@ enum class Mean : char {
     cut_off,
 };
 
+Mean choose_mean(Rounding rounding, index taps) {
+    if (rounding == Rounding::toward_zero) {
+        return Mean::cut_off;
+    }
+    return taps % 2 == 0 ? Mean::rounded_to_even : Mean::rounded;
+}
+
 /// The mean of at most 256 unsigned 8-bit pixels, whose sum has 16 bits.
 template <Mean mean_of>
 struct ShortMean {
@@ -109,7 +116,8 @@ struct ReciprocalMean {
             const Float rest = value - (rounded - integers_only) * count;
             const bool above = value > 0 && rest < 0;
             const bool below = value < 0 && rest > 0;
-            bits += below ? Bits{1} : above ? ~Bits{0} : Bits{0};
+            const Bits step = above ? ~Bits{0} : Bits{0};
+            bits += below ? Bits{1} : step;
         } else if constexpr (mean_of == Mean::rounded_to_even) {
             const Float rest = value - (rounded - integers_only) * count;
             const bool wrong = std::fabs(rest) * 2 == count && (bits & 1) != 0;
@@ -221,9 +229,7 @@ public:
           by_axis_(ending.by_axis),
           taps_(by_axis_ ? window_.columns.size : window_.taps()),
           delta_(ending.delta),
-          mean_(ending.rounding == Rounding::toward_zero ? Mean::cut_off
-                : taps_ % 2 == 0                         ? Mean::rounded_to_even
-                                                         : Mean::rounded),
+          mean_(choose_mean(ending.rounding, taps_)),
           factor_(ending.factor ? ending.factor->value : 1),
           shape_(choose_shape(out_.first.rows, out_.first.columns, window_, channels_)),
           rows_(planes, shape_.columns, fill),

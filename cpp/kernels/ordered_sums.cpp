@@ -143,7 +143,7 @@ double slack_of(const OrderedTerms& terms, double bound) {
 /// Whether there are several weights and all are the same: many sums are then almost whole.
 bool are_equal(const OrderedTerms& terms) {
     const auto& all = terms.terms;
-    return all.size() > 1 && std::all_of(all.begin(), all.end(), [&](const OrderedTerm& term) {
+    return all.size() > 1 && std::ranges::all_of(all, [&](const OrderedTerm& term) {
                return std::abs(term.weight) == std::abs(all.front().weight);
            });
 }
@@ -358,7 +358,7 @@ void ordered_sums(const ConstStack& image, const MutableStack& out, const Window
             "ordered_sums: sums along both axes are of few bits, at every pixel");
     constexpr double rare = 0x1p-9;  // most blocks have no sum that lies so close to a whole number
     const double slack = std::max(slack_of<float>(terms, bound), slack_of<float>(across, bound_across));
-    const auto run = [&]<class Pixel, class Result>() {
+    const auto run = [&]<class Pixel, class Result> {
         OrderedSums<Pixel, Result>(image, out, window, terms, across, fill, bound, bound_across).run(workers);
     };
     const bool few = slack == 0 || (slack < rare && !are_equal(terms) && !are_equal(across));

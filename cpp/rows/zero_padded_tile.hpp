@@ -53,8 +53,15 @@ public:
               index tap_column, Work* tile) const {
         if (pixelwise_ && rows > 1 && columns == pitch_ && columns == plane.columns &&
             plane.row_stride == columns * plane.column_stride) {
-            return load(with_long_rows(plane), 0, row * columns, 1, rows * columns, 0, 0, tile);
+            load_rows(with_long_rows(plane), 0, row * columns, 1, rows * columns, 0, 0, tile);
+        } else {
+            load_rows(plane, row, column, rows, columns, tap_row, tap_column, tile);
         }
+    }
+
+private:
+    void load_rows(const ConstPlane& plane, index row, index column, index rows, index columns, index tap_row,
+                   index tap_column, Work* tile) const {
         const WindowAxis& across = window_.columns;
         const index left = across.position(column, tap_column);
         const index length = whole_rows_ ? across.cover(columns) : columns + (across.reach() - 1) / across.stride;
@@ -76,7 +83,6 @@ public:
         }
     }
 
-private:
     /// Whether outputs are the pixels in their places.
     static bool is_pixelwise(const WindowAxis& axis) { return axis.size == 1 && axis.stride == 1 && axis.before == 0; }
 

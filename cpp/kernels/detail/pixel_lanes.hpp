@@ -14,10 +14,12 @@ namespace imkernels::detail {
 inline constexpr index most_outs = vector_registers / 4;
 
 /// Vectors that are computed together for `outs` channels, as many as registers hold.
-template <index outs>
-inline constexpr index vectors_together = outs > 4                           ? 3
-                                          : outs * 4 + 5 <= vector_registers ? 4
-                                                                             : 2;
+constexpr index vectors_together(index outs) {
+    if (outs > 4) {
+        return 3;
+    }
+    return outs * 4 + 5 <= vector_registers ? 4 : 2;
+}
 
 /// Rows of outputs: how far they lie apart among the pixels and among the sums.
 struct OutputRows {
@@ -31,7 +33,7 @@ struct OutputRows {
 template <class Work, index outs>
 void add_weighted_vectors(const Work* first, const index* offsets, index count, const Work* weights, const Work* starts,
                           const OutputRows& outputs, Work* sums, index pitch) {
-    constexpr index vectors = vectors_together<outs>;
+    constexpr index vectors = vectors_together(outs);
     constexpr index lanes = lane_count<Work>;
     const index in_row = ceil_div(outputs.columns, lanes);
     index row = 0;
@@ -42,9 +44,11 @@ void add_weighted_vectors(const Work* first, const index* offsets, index count, 
         for (index v = 0; v < vectors; ++v) {
             pixels[v] = first + row * outputs.pixel_pitch + number * lanes;
             targets[v] = sums + row * outputs.sum_pitch + number * lanes;
-            if (++number == in_row) {  // past the end: the last one again
-                number = row + 1 < outputs.rows ? 0 : in_row - 1;
-                row = std::min(row + 1, outputs.rows - 1);
+            if (number + 1 < in_row) {
+                ++number;
+            } else if (row + 1 < outputs.rows) {  // past the end: the last one again
+                number = 0;
+                ++row;
             }
         }
         Lanes<Work> sum[outs][vectors];
