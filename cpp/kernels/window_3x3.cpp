@@ -266,8 +266,8 @@ private:
         for (index y = 0; y < tile.rows; y += lanes) {
             Filter::template of<Vector>(
                 // The window beside it is not asked for.
-                [&](auto number, auto place)
-                    IMKERNELS_INLINE_LAMBDA { return load(columns[std::min<int>(number, 2)] + place + y); },
+                [&](auto line, auto place)
+                    IMKERNELS_INLINE_LAMBDA { return load(columns[std::min<int>(line, 2)] + place + y); },
                 [&](auto beside, const Vector& result) IMKERNELS_INLINE_LAMBDA {
                     if constexpr (beside == 0) {
                         store(results + y, result);

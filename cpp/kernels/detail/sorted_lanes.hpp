@@ -176,6 +176,7 @@ IMKERNELS_INLINE auto merge(const Sorted<Vector, one>& first, const Sorted<Vecto
     repeat_all<other.count>([&]<int... i>()
                                 IMKERNELS_INLINE_LAMBDA { ((wires[one.count + i] = second.values[i]), ...); });
     repeat_all<network.count>([&]<int... i>() IMKERNELS_INLINE_LAMBDA {
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it does not know that these are constants
         (compare_exchange(wires[network.comparators[i].first], wires[network.comparators[i].second]), ...);
     });
     Sorted<Vector, kept> merged;
