@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <numeric>
 #include <type_traits>
@@ -213,12 +212,6 @@ private:
     std::vector<index> offsets_;
 };
 
-double read_double(const std::byte* element) {
-    double value;
-    std::memcpy(&value, element, sizeof(value));
-    return value;
-}
-
 /// Sums are computed in `Pixel`s, which hold the image's. Results are int32, which holds all sums, or double.
 template <class Pixel, class Result>
 class OrderedSums {
@@ -234,7 +227,8 @@ public:
                           static_cast<double>(lane_count<double>)),
           shape_(choose_tile(out.first.rows, out.first.columns, window, sizeof(Pixel), cost_)),
           loader_(window, shape_.rows, shape_.columns, ColumnLayout::phases, row_reader<AsNumber, Pixel>(image.element),
-                  {static_cast<Pixel>(read_double(fill)), false}, 1, aligned_pitch(window, shape_)),
+                  {static_cast<Pixel>(detail::read_weight<double, double>(fill)), false}, 1,
+                  aligned_pitch(window, shape_)),
           write_(row_writer<FromNumber, Result>(out.element)),
           places_(terms, [&](index tap) { return place_of(tap, twice_ ? 1 : window.columns.size); }),
           places_across_(across, [](index tap) { return tap; }),
@@ -349,7 +343,8 @@ void ordered_sums(const ConstStack& image, const MutableStack& out, const Window
     const bool twice = !across.terms.empty();
     require_taps(terms, twice ? window.rows.size : window.taps());
     require_taps(across, window.columns.size);
-    const double bound = std::max(detail::largest_magnitude(image.element.dtype), std::abs(read_double(fill)));
+    const double bound =
+        std::max(detail::largest_magnitude(image.element.dtype), std::abs(detail::read_weight<double, double>(fill)));
     const double bound_across = bound * std::max(1.0, magnitude(terms));
     const double largest = bound_across * std::max(1.0, magnitude(across));
     const bool whole = largest < 0x1p31 && out.element.dtype < Dtype::float16;

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple, ParamSpec, TypeAlias
 
 import numpy as np
 
+from imkernels import _docs
 from imkernels._arguments import Array
 from imkernels._dtypes import Dtype
+from imkernels.compat.cv2._paragraphs import PARAGRAPHS
 from imkernels.convolution import Geometry
 
 BORDER_CONSTANT = 0
@@ -72,7 +74,7 @@ def _error_of_both(theirs: type[Exception] | None) -> type[error]:
 
 
 def refusing(function: Callable[P, Array]) -> Callable[P, Array]:
-    """Raise `error` for every error of an argument, as OpenCV does."""
+    """Raise `error` for every error of an argument, as OpenCV does; the docstring gets what it shares with others."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> Array:
@@ -83,6 +85,7 @@ def refusing(function: Callable[P, Array]) -> Callable[P, Array]:
             raise _error_of_both(theirs)(f"{function.__name__}: {refusal}") from refusal
 
     call.__module__ = PUBLIC
+    call.__doc__ = _docs.complete(function.__doc__, function.__name__, **PARAGRAPHS)
     return call
 
 

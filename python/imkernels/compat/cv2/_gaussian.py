@@ -37,14 +37,12 @@ def GaussianBlur(  # noqa: N802
 
     Parameters
     ----------
-    src : ndarray, shape (H, W) or (H, W, C)
-        The image: integers or floats.
+    {{src}}
     ksize : pair of ints
         Columns and rows of the window, odd; 0 takes the number from the standard deviation.
     sigmaX : float
         The standard deviation along the rows, in pixels; 0 takes it from `ksize`.
-    dst : ndarray, optional
-        Where the result goes if it has its shape and dtype.
+    {{dst}}
     sigmaY : float, default 0.0
         The standard deviation down the columns; 0 is that of the rows.
     borderType : int, default 4
@@ -60,8 +58,7 @@ def GaussianBlur(  # noqa: N802
 
     Raises
     ------
-    error
-        If an argument does not fit.
+    {{refusal}}
 
     Notes
     -----

@@ -39,16 +39,13 @@ def blur(
 
     Parameters
     ----------
-    src : ndarray, shape (H, W) or (H, W, C)
-        The image: integers or floats.
+    {{src}}
     ksize : pair of ints
         Columns and rows of the rectangle.
-    dst : ndarray, optional
-        Where the result goes if it has its shape and dtype.
+    {{dst}}
     anchor : pair of ints, default (-1, -1)
         Column and row of the rectangle that lie on the pixel; -1 is the centre, half the side.
-    borderType : int, default 4
-        What stands outside the image: BORDER_CONSTANT (zeros), BORDER_REPLICATE, BORDER_REFLECT or BORDER_REFLECT_101.
+    {{border}}
 
     Returns
     -------
@@ -57,8 +54,7 @@ def blur(
 
     Raises
     ------
-    error
-        If an argument does not fit.
+    {{refusal}}
 
     Notes
     -----
@@ -91,20 +87,16 @@ def boxFilter(  # noqa: N802
 
     Parameters
     ----------
-    src : ndarray, shape (H, W) or (H, W, C)
-        The image: integers or floats.
-    ddepth : int
-        The result's depth, CV_16S or CV_32F for instance; -1 is that of `src`.
+    {{src}}
+    {{ddepth}}
     ksize : pair of ints
         Columns and rows of the rectangle.
-    dst : ndarray, optional
-        Where the result goes if it has its shape and dtype.
+    {{dst}}
     anchor : pair of ints, default (-1, -1)
         Column and row of the rectangle that lie on the pixel; -1 is the centre, half the side.
     normalize : bool, default True
         False gives sums, saturated.
-    borderType : int, default 4
-        What stands outside the image: BORDER_CONSTANT (zeros), BORDER_REPLICATE, BORDER_REFLECT or BORDER_REFLECT_101.
+    {{border}}
 
     Returns
     -------
@@ -113,8 +105,7 @@ def boxFilter(  # noqa: N802
 
     Raises
     ------
-    error
-        If an argument does not fit.
+    {{refusal}}
 
     Notes
     -----

@@ -37,8 +37,7 @@ def medianBlur(src: Any, ksize: int, dst: Any = None) -> Array:  # noqa: N802
         The image, of any dtype.
     ksize : int
         The side of the square: odd, 1 or more.
-    dst : ndarray, optional
-        Where the result goes if it has its shape and dtype.
+    {{dst}}
 
     Returns
     -------
@@ -47,8 +46,7 @@ def medianBlur(src: Any, ksize: int, dst: Any = None) -> Array:  # noqa: N802
 
     Raises
     ------
-    error
-        If an argument does not fit.
+    {{refusal}}
 
     Notes
     -----
@@ -87,21 +85,7 @@ def dilate(
 
     Parameters
     ----------
-    src : ndarray, shape (H, W) or (H, W, C)
-        The image, of any dtype.
-    kernel : ndarray, shape (K, L), or None
-        The structuring element: what is not 0 belongs to it. It is not mirrored. None is the 3 x 3 square.
-    dst : ndarray, optional
-        Where the result goes if it has its shape and dtype.
-    anchor : pair of ints, default (-1, -1)
-        Column and row of the element that lie on the pixel; -1 is the centre, ``L // 2`` or ``K // 2``.
-    iterations : int, default 1
-        How often: a rectangle is made larger once, as in OpenCV, other elements are applied again and again.
-    borderType : int, default 0
-        What stands outside the image: BORDER_CONSTANT, BORDER_REPLICATE, BORDER_REFLECT or BORDER_REFLECT_101.
-    borderValue : number or sequence of up to four, optional
-        The constant, rounded and saturated; one for each channel, missing ones are 0. Without it the outside is left
-        out.
+    {{morphology}}
 
     Returns
     -------
@@ -110,8 +94,7 @@ def dilate(
 
     Raises
     ------
-    error
-        If an argument does not fit.
+    {{refusal}}
 
     Notes
     -----
@@ -143,21 +126,7 @@ def erode(
 
     Parameters
     ----------
-    src : ndarray, shape (H, W) or (H, W, C)
-        The image, of any dtype.
-    kernel : ndarray, shape (K, L), or None
-        The structuring element: what is not 0 belongs to it. None is the 3 x 3 square.
-    dst : ndarray, optional
-        Where the result goes if it has its shape and dtype.
-    anchor : pair of ints, default (-1, -1)
-        Column and row of the element that lie on the pixel; -1 is the centre, ``L // 2`` or ``K // 2``.
-    iterations : int, default 1
-        How often: a rectangle is made larger once, as in OpenCV, other elements are applied again and again.
-    borderType : int, default 0
-        What stands outside the image: BORDER_CONSTANT, BORDER_REPLICATE, BORDER_REFLECT or BORDER_REFLECT_101.
-    borderValue : number or sequence of up to four, optional
-        The constant, rounded and saturated; one for each channel, missing ones are 0. Without it the outside is left
-        out.
+    {{morphology}}
 
     Returns
     -------
@@ -166,8 +135,7 @@ def erode(
 
     Raises
     ------
-    error
-        If an argument does not fit.
+    {{refusal}}
 
     Notes
     -----

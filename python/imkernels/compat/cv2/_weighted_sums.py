@@ -42,20 +42,16 @@ def filter2D(  # noqa: N802
 
     Parameters
     ----------
-    src : ndarray, shape (H, W) or (H, W, C)
-        The image: integers or floats.
-    ddepth : int
-        The result's depth, CV_16S or CV_32F for instance; -1 is that of `src`.
+    {{src}}
+    {{ddepth}}
     kernel : ndarray, shape (K, L)
         The weights, the same for every channel.
-    dst : ndarray, optional
-        Where the result goes if it has its shape and dtype.
+    {{dst}}
     anchor : pair of ints, default (-1, -1)
         Column and row of the kernel that lie on the pixel; -1 is the centre, ``L // 2`` or ``K // 2``.
     delta : float, default 0.0
         What is added to the sums.
-    borderType : int, default 4
-        What stands outside the image: BORDER_CONSTANT (zeros), BORDER_REPLICATE, BORDER_REFLECT or BORDER_REFLECT_101.
+    {{border}}
 
     Returns
     -------
@@ -64,8 +60,7 @@ def filter2D(  # noqa: N802
 
     Raises
     ------
-    error
-        If an argument does not fit.
+    {{refusal}}
 
     Notes
     -----
@@ -131,20 +126,16 @@ def sepFilter2D(  # noqa: N802
 
     Parameters
     ----------
-    src : ndarray, shape (H, W) or (H, W, C)
-        The image: integers or floats.
-    ddepth : int
-        The result's depth, CV_16S or CV_32F for instance; -1 is that of `src`.
+    {{src}}
+    {{ddepth}}
     kernelX, kernelY : ndarray, shape (L,) or (K,), or a matrix of one row or column
         The weights along the rows and down the columns, of the same dtype.
-    dst : ndarray, optional
-        Where the result goes if it has its shape and dtype.
+    {{dst}}
     anchor : pair of ints, default (-1, -1)
         The weights of row and column that lie on the pixel; -1 is the centre, ``L // 2`` or ``K // 2``.
     delta : float, default 0.0
         What is added to the sums.
-    borderType : int, default 4
-        What stands outside the image: BORDER_CONSTANT (zeros), BORDER_REPLICATE, BORDER_REFLECT or BORDER_REFLECT_101.
+    {{border}}
 
     Returns
     -------
@@ -153,8 +144,7 @@ def sepFilter2D(  # noqa: N802
 
     Raises
     ------
-    error
-        If an argument does not fit.
+    {{refusal}}
 
     Notes
     -----

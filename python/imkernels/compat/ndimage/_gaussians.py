@@ -97,7 +97,6 @@ def _blurs_of(ndim: int, gaussians: list[Gaussian]) -> Blurs:
     # Outside stands the constant after every axis, as there; only for blurs it is also what the first axis makes of it.
     alone = any(gaussian.order > 0 and gaussian.line.mode.endswith("constant") for gaussian in gaussians)
     together = 1 if alone else 2
-    pairs = [sorted(gaussians[first : first + together]) for first in range(0, len(gaussians), together)]
     order = max((gaussian.order for gaussian in gaussians), default=0)
     pairs = [gaussians[first : first + together] for first in range(0, len(gaussians), together)]
     return Blurs(tuple(_blur(ndim, pair) for pair in pairs), order)

@@ -80,10 +80,11 @@ def _extent(number: Any) -> int:
     return extent
 
 
-def _mask_of(footprint: Any) -> tuple[Array, int]:
-    """Return a footprint as truth values, and how many of them are true."""
+def _mask_of(footprint: Any) -> tuple[tuple[int, ...], Array | None, int]:
+    """Return the shape of a footprint, its truth values unless all are true, and how many of them are."""
     mask = np.asarray(footprint, dtype=bool)
-    return mask, int(np.count_nonzero(mask))
+    count = int(np.count_nonzero(mask))
+    return mask.shape, None if count == mask.size else mask, count
 
 
 def _warn_of_both() -> None:
@@ -104,9 +105,8 @@ def _rank_plan(rank_of: Callable[[int], int], common: Common, size: Any, footpri
     mask = None
     steps: tuple[Step, ...] | None
     if footprint is not None:
-        mask, count = _mask_of(footprint)
-        check_extents(mask.shape, image.ndim if axes is None else len(filtered_axes(axes, image.ndim)), "footprint")
-        size, mask = (mask.shape, None) if count == mask.size else (mask.shape, mask)
+        size, mask, count = _mask_of(footprint)
+        check_extents(size, image.ndim if axes is None else len(filtered_axes(axes, image.ndim)), "footprint")
     elif size is None:
         raise RuntimeError("no footprint or filter size provided: one of them must be given")
     if mask is None:
@@ -237,10 +237,9 @@ def _extremum_plan(native: Callable[..., Array], common: Common, size: Any, foot
         _warn_of_both()
     mask = None
     if footprint is not None:
-        mask, count = _mask_of(footprint)
+        size, mask, count = _mask_of(footprint)
         if count == 0:
             raise ValueError("footprint must have a true element: All-zero footprint is not supported.")
-        size, mask = (mask.shape, None) if count == mask.size else (mask.shape, mask)
     elif size is None:
         raise RuntimeError("no footprint provided: size or footprint must be given")
     image = real_image(common.input)
