@@ -285,6 +285,15 @@ def hard_images(dtype):
     yield "magnitudes", (noise * 2.0 ** rng.integers(-12, 13, noise.shape)).astype(dtype)
     yield "cancelling", np.where(np.indices(noise.shape).sum(0) % 2, -1, 1 + 2.0**-9).astype(dtype)
     yield "one third", np.full(noise.shape, 1 / 3, dtype)
+    yield "heavy tails", np.exp2(np.clip(4 * noise, -14, 14)).astype(dtype)
+    yield "a few bright", np.where(rng.random(noise.shape) < 0.001, 60000, 1 + rng.random(noise.shape)).astype(dtype)
+    yield "black in part", np.where(noise > 0, 0, (0.3 + noise).clip(0, None)).astype(dtype)
+    yield "dim in part", (np.where(np.indices(noise.shape)[1] < 70, 1, 2.0**-12) * noise).astype(dtype)
+    yield "hardly any", np.where(rng.random(noise.shape) < 0.001, noise, 0).astype(dtype)
+    yield "dust", np.where(rng.random(noise.shape) < 0.01, 2.0**-20 * rng.random(noise.shape), 1).astype(dtype)
+    yield "subnormal", (noise * 2.0 ** {"e": -16, "f": -130, "d": -1026}[np.dtype(dtype).char]).astype(dtype)
+    if dtype != "f8":  # whose sums would be too large for the definition
+        yield "nearly the largest", (np.finfo(dtype).max * (0.9 - 0.1 * rng.random(noise.shape))).astype(dtype)
 
 
 @pytest.mark.parametrize("size", [2, 3, 15, 31, 64, 101, (1, 101), (101, 1), (127, 5)])
@@ -307,7 +316,7 @@ def test_error_of_every_row_of_a_block(dtype, size):
     check(part, size, padding="valid", stride=(1, 67))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30, 1e4, 1e-30])
 @pytest.mark.parametrize("size", [3, 8, 9, 15, 31, (40, 6), (5, 101), 101])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_a_pixel_changes_no_bit_outside_of_its_windows(dtype, size, value):

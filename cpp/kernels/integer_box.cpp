@@ -2,9 +2,7 @@
 // along a row the sums of windows move on in the same way. Integers are exact whatever is subtracted, so the cost per
 // pixel does not depend on the window.
 //
-// Along a row, sum x is the running sum of the differences columns[x + K] - columns[x]. A vector of them is
-// added up within itself by doubling, and the end of the one before is added to all. Small windows of 8-bit pixels,
-// whose sums fit 16 bits, are sooner added up in a tree (detail/tree_sums.hpp).
+// Small windows of 8-bit pixels, whose sums fit 16 bits, are sooner added up in a tree (detail/tree_sums.hpp).
 //
 // Means are products. With 16 bits: floor(t / n) = t * m >> (16 + k) for every t up to the largest, where
 // m = ceil(2^(16 + k) / n), if t * (m * n - 2^(16 + k)) < 2^(16 + k) (Granlund and Montgomery, PLDI 1994; checked for
@@ -21,6 +19,7 @@
 #include <type_traits>
 
 #include "kernels/detail/result_writer.hpp"
+#include "kernels/detail/running_sums.hpp"
 #include "kernels/detail/tree_sums.hpp"
 #include "kernels/detail/window_rows.hpp"
 #include "simd/lanes.hpp"
@@ -147,55 +146,6 @@ struct Product {
     }
 };
 
-template <class Pixel, class Column>
-void replace_row(const Pixel* __restrict enters, const Pixel* __restrict leaves, index count,
-                 Column* __restrict columns) {
-    for (index x = 0; x < count; ++x) {
-        columns[x] = static_cast<Column>(columns[x] + static_cast<Column>(enters[x]) - static_cast<Column>(leaves[x]));
-    }
-}
-
-/// steps[x] = columns[x] - columns[x - reach], where those before the first are 0.
-template <class Column, class Sum>
-void differences(const Column* __restrict columns, index count, index reach, Sum* __restrict steps) {
-    const index first = std::min(reach, count);
-    for (index x = 0; x < first; ++x) {
-        steps[x] = static_cast<Sum>(columns[x]);
-    }
-    for (index x = first; x < count; ++x) {
-        steps[x] = static_cast<Sum>(columns[x]) - static_cast<Sum>(columns[x - reach]);
-    }
-}
-
-/// sums[x] += sums[x - apart], from the front on; and behind `count`.
-template <index apart, class Sum>
-void add_up(Sum* sums, index count) {
-    constexpr index lanes = lane_count<Sum>;
-    constexpr index step = lanes / apart * apart;
-    Lanes<Sum> before{};
-    Lanes<Sum> next = load_lanes(sums);
-    for (index x = 0; x < count; x += step) {
-        Lanes<Sum> sum = next;
-        next = load_lanes(sums + x + step);  // before some of them are stored to
-        [&]<std::size_t... doubling>(std::index_sequence<doubling...>) IMKERNELS_INLINE_LAMBDA {
-            ((apart << doubling < lanes ? sum += moved_up<Sum, std::min(apart << doubling, lanes)>(sum) : sum), ...);
-        }(std::make_index_sequence<4>());
-        store_lanes(sums + x, sum + before);
-        before += repeated<Sum, step - apart, apart>(sum);
-    }
-}
-
-/// The same for up to `most` channels side by side.
-template <index most, class Sum>
-void add_up_channels(Sum* sums, index count, index channels) {
-    if constexpr (most > 1) {
-        if (channels < most) {
-            return add_up_channels<most - 1>(sums, count, channels);
-        }
-    }
-    add_up<most>(sums, count);
-}
-
 template <class Sum, class Finish, class Result>
 void finish_row(const Sum* __restrict sums, index count, Finish finish, Result* __restrict results) {
     using Signed = std::make_signed_t<Sum>;
@@ -212,10 +162,6 @@ using ColumnOf =
                        std::conditional_t<sizeof(Pixel) == 2, std::uint32_t, std::uint64_t>>;
 template <class Pixel>
 using SumOf = std::conditional_t<sizeof(Pixel) <= 2, std::uint32_t, std::uint64_t>;
-
-/// Channels side by side that running sums are made for.
-template <class Pixel>
-constexpr index most_running_channels = std::min<index>(4, lane_count<SumOf<Pixel>>);
 
 /// `Result` is that of the pixels for means, of 64 bits for sums, and a float for products.
 template <class Pixel, class Result>
@@ -357,7 +303,7 @@ private:
             if (y == 0) {
                 detail::add_row(row(last), width, sums);
             } else {
-                replace_row(row(last), row(y - 1), width, sums);
+                detail::replace_row(row(last), row(y - 1), width, sums);
             }
             finish(by_axis_ ? column_means(sums, covered, means) : sums, covered, room, line, pitch, results);
             for (index i = 0; i < images; ++i) {
@@ -398,7 +344,7 @@ private:
             for (; end < first + size; ++end) {
                 const Pixel* const row = rows_.row(tile, columns, end, enters);
                 if (begin < first) {
-                    replace_row(row, rows_.row(tile, columns, begin++, leaves), columns.inside, inside);
+                    detail::replace_row(row, rows_.row(tile, columns, begin++, leaves), columns.inside, inside);
                 } else {
                     detail::add_row(row, columns.inside, inside);
                 }
@@ -450,15 +396,14 @@ private:
                 return finish_by<ShortMean>([&](auto mean) { along_(sums, count, room, pitch, mean, results); });
             }
         }
-        differences(sums, covered, window_.columns.size * channels_, line);
-        add_up_channels<most_running_channels<Pixel>>(line, covered, channels_);
-        const Sum* const first = line + reach - 1;
+        detail::running_windows<Sum>(sums, count, {window_.columns.size, channels_},
+                                     [&](index x, Lanes<Sum> windows) { store_lanes(line + x, windows); });
         if constexpr (std::is_floating_point_v<Result>) {
-            finish_row(first, count, Product<Result>{static_cast<Result>(factor_)}, results);
+            finish_row(line, count, Product<Result>{static_cast<Result>(factor_)}, results);
         } else if constexpr (!std::is_same_v<Result, Pixel>) {
-            finish_row(first, count, WideSum<Result>{}, results);
+            finish_row(line, count, WideSum<Result>{}, results);
         } else {
-            const auto finish_means = [&](auto mean) { finish_row(first, count, mean, results); };
+            const auto finish_means = [&](auto mean) { finish_row(line, count, mean, results); };
             if constexpr (sizeof(Pixel) <= 2) {
                 if (InFloat<Mean::rounded>::is_exact(largest_sum<Pixel>(taps_ + 1))) {
                     return finish_by<InFloat>(finish_means);
@@ -524,7 +469,7 @@ void integer_box(const ConstStack& image, const MutableStack& out, const Window2
         using Pixel = typename decltype(tag)::type;
         if constexpr (std::is_integral_v<Pixel> && sizeof(Pixel) < 8) {
             WidePlanes planes = wide_planes(image, out, window);
-            if (planes.channels > most_running_channels<Pixel>) {
+            if (planes.channels > detail::most_running_channels<SumOf<Pixel>>) {
                 planes = {image, out, window, 1};
             }
             using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;

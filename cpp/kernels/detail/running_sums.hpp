@@ -1,0 +1,93 @@
+// Running sums of integers, from which what leaves a window is subtracted again: exact, so that the cost of a pixel
+// does not depend on the window.
+//
+// Along a row, the sum of a window is that of the one before, plus the column that enters, minus the one that leaves. A
+// vector of those differences is added up within itself by doubling, and the end of the one before is added to all.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "simd/lanes.hpp"
+
+namespace imkernels::detail {
+
+/// Channels side by side that running sums are made for.
+template <class Sum>
+inline constexpr index most_running_channels = std::min<index>(4, lane_count<Sum>);
+
+template <class Pixel, class Column>
+void replace_row(const Pixel* __restrict enters, const Pixel* __restrict leaves, index count,
+                 Column* __restrict columns) {
+    for (index x = 0; x < count; ++x) {
+        columns[x] = static_cast<Column>(columns[x] + static_cast<Column>(enters[x]) - static_cast<Column>(leaves[x]));
+    }
+}
+
+/// Windows of so many pixels along a row, of channels side by side.
+struct RunningWindow {
+    index size, channels;
+};
+
+/// Lane i of the result is the sum of the `count` columns of channel i % channels.
+template <index channels, class Sum, class Column>
+IMKERNELS_INLINE Lanes<Sum> sum_channels(const Column* columns, index count) {
+    constexpr index lanes = lane_count<Sum>;
+    constexpr index step = lanes / channels * channels;
+    const index length = count * channels;
+    Lanes<Sum> sums{};
+    index x = 0;
+    for (; x + lanes <= length; x += step) {
+        sums += load_widened<Sum>(columns + x);
+    }
+    Sum totals[lanes];
+    store_lanes(totals, sums);
+    Sum channel[channels] = {};
+    for (index i = 0; i < step; ++i) {
+        channel[i % channels] += totals[i];
+    }
+    for (; x < length; ++x) {
+        channel[x % channels] += static_cast<Sum>(columns[x]);
+    }
+    for (index i = 0; i < lanes; ++i) {
+        totals[i] = channel[i % channels];
+    }
+    return load_lanes(totals);
+}
+
+/// Calls store(x, sums of the windows that begin with column x and those behind it) for all of `count` windows, and for
+/// up to a vector behind.
+template <index channels, class Sum, class Column, class Store>
+void running_windows(const Column* columns, index count, index size, const Store& store) {
+    constexpr index lanes = lane_count<Sum>;
+    constexpr index step = lanes / channels * channels;
+    const Column* const enters = columns + (size - 1) * channels;
+    Lanes<Sum> before = sum_channels<channels, Sum>(columns, size - 1);
+    const auto add_up = [&](index x, Lanes<Sum> sum) IMKERNELS_INLINE_LAMBDA {
+        [&]<std::size_t... doubling>(std::index_sequence<doubling...>) IMKERNELS_INLINE_LAMBDA {
+            ((channels << doubling < lanes ? sum += moved_up<Sum, std::min(channels << doubling, lanes)>(sum) : sum),
+             ...);
+        }(std::make_index_sequence<4>());
+        store(x, sum + before);
+        before += repeated<Sum, step - channels, channels>(sum);
+    };
+    const Lanes<Sum> first = load_widened<Sum>(columns);
+    add_up(0, load_widened<Sum>(enters) - moved_up<Sum, channels>(first));  // in front of the first column is nothing
+    for (index x = step; x < count; x += step) {
+        add_up(x, load_widened<Sum>(enters + x) - load_widened<Sum>(columns + x - channels));
+    }
+}
+
+/// The same for any number of channels up to `most`.
+template <class Sum, index most = most_running_channels<Sum>, class Column, class Store>
+void running_windows(const Column* columns, index count, const RunningWindow& window, const Store& store) {
+    if constexpr (most > 1) {
+        if (window.channels < most) {
+            return running_windows<Sum, most - 1>(columns, count, window, store);
+        }
+    }
+    running_windows<most, Sum>(columns, count, window.size, store);
+}
+
+}  // namespace imkernels::detail
