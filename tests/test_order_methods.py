@@ -313,10 +313,9 @@ def test_histograms_are_for_8_bits():
 
 def chosen(image, rule=MEDIAN, **keywords):
     """Return what "auto" takes."""
-    defaults = {"size": None, "footprint": None, "axes": None, "stride": 1, "padding": "same", "mode": "reflect"}
-    rest = {"cval": 0.0, "origin": 0, "nan": "propagate"}
-    window = filters._order_window(image, **defaults | rest | keywords)
-    return filters._method(window, rule, image.dtype, "auto")
+    defaults = {"size": None, "footprint": None, "stride": 1, "padding": "same", "mode": "reflect", "origin": 0}
+    windows = filters._order_window(image.shape, **defaults | keywords)
+    return filters._method(windows, rule, image.dtype, "auto")
 
 
 @pytest.mark.parametrize("item_size", [1, 2, 4, 8])

@@ -50,12 +50,17 @@ _ADAPTERS = {
 # What is computed from arguments alone
 
 
-_PLAIN = frozenset((int, float, bool, str, type(None), np.int64, np.float64))
+_DTYPES = frozenset(type(np.dtype(character)) for character in ALL)
+_PLAIN = frozenset((int, float, bool, str, bytes, type(None), np.int64, np.float64, type)) | _DTYPES
 _PLAIN_OR_TUPLE = _PLAIN | {tuple}
 
 
 def remembered(function: Callable[..., T]) -> Callable[..., T]:
-    """Remember what a function gave for numbers, strings, None, tuples of those (of tuples, too) and lists."""
+    """Remember what a function gave for numbers, strings, dtypes, None, tuples of those (of tuples, too) and lists.
+
+    So all that follows from the arguments of a call but the pixels is found out once: small images take no longer than
+    the checks of their windows. Zeros of both signs are one key.
+    """
     of_single = functools.lru_cache(maxsize=1024, typed=True)(function)
 
     @functools.lru_cache(maxsize=1024)
@@ -68,7 +73,10 @@ def remembered(function: Callable[..., T]) -> Callable[..., T]:
         if _PLAIN.issuperset(kinds):
             return of_single(*args)
         if list in kinds:
-            return found(*[tuple(arg) if type(arg) is list else arg for arg in args])
+            try:
+                return found(*[tuple(arg) if type(arg) is list else arg for arg in args])
+            except (TypeError, ValueError):
+                return function(*args)  # the error shows what was passed
         levels = [kinds]  # of types: 3, 3.0 and True are the same key
         parts: tuple[Any, ...] = args
         while tuple in levels[-1] and _PLAIN_OR_TUPLE.issuperset(levels[-1]):
@@ -121,22 +129,41 @@ def as_image(value: ArrayLike, axes: Any, name: str, count: int = 2) -> tuple[Ar
     The core axes are the window axes; in learned convolution that of the channels comes before them.
     """
     array = as_array(value, name)
-    if array.ndim < count:
-        raise ValueError(f"{name} must have at least {count} dimensions, got shape {array.shape}")
+    places = core_axes(array.shape, axes, name, count)
+    return windows_last(array, places), places
+
+
+def core_axes(shape: tuple[int, ...], axes: Any, name: str, count: int = 2) -> Places:
+    """Return the `count` core axes of an input of `shape`, counted from the end (None: the last)."""
+    ndim = len(shape)
+    if ndim < count:
+        raise ValueError(f"{name} must have at least {count} dimensions, got shape {shape}")
     if axes is None:
-        return array, None
+        return None
     rule = "axes must be a pair of ints" if count == 2 else f"axes must be {count} ints"
     numbers = ints(axes, count, rule)
-    places = tuple(axis - array.ndim if axis >= 0 else axis for axis in numbers)
-    if len(set(places)) < count or not all(-array.ndim <= axis < 0 for axis in places):
+    places = tuple(axis - ndim if axis >= 0 else axis for axis in numbers)
+    if len(set(places)) < count or not all(-ndim <= axis < 0 for axis in places):
         number = "two" if count == 2 else str(count)
-        raise ValueError(f"axes must be {number} different axes of {name}, which has {array.ndim}, got {axes!r}")
-    return windows_last(array, places), places
+        raise ValueError(f"axes must be {number} different axes of {name}, which has {ndim}, got {axes!r}")
+    return places
 
 
 def windows_last(array: Array, axes: Places) -> Array:
     """Return a view of `array` with its core axes last."""
-    return array if axes is None else np.moveaxis(array, axes, range(-len(axes), 0))
+    return array if axes is None else array.transpose(_with_last(array.ndim, axes))
+
+
+@functools.lru_cache(maxsize=256)
+def _with_last(ndim: int, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes from 0, `axes` last."""
+    last = tuple(axis + ndim for axis in axes)
+    return tuple(axis for axis in range(ndim) if axis not in last) + last
+
+
+def shape_with_last(shape: tuple[int, ...], axes: Places) -> tuple[int, ...]:
+    """Return the shape that `windows_last` gives an array."""
+    return shape if axes is None else tuple(shape[axis] for axis in _with_last(len(shape), axes))
 
 
 def result_shape(loop: tuple[int, ...], extents: tuple[int, ...], axes: Places) -> tuple[int, ...]:
@@ -311,7 +338,7 @@ def _plan(
 
 
 def window_plan(
-    image: Array,
+    shape: tuple[int, ...],
     size: Any,
     *,
     stride: Any,
@@ -321,11 +348,11 @@ def window_plan(
     origin: Any = 0,
     name: str = "size",
 ) -> tuple[_core.Window, Pair]:
-    """Return the geometry of a window on the last two axes of `image` and the extents of the result.
+    """Return the geometry of a window on the last two axes of an image of `shape` and the extents of the result.
 
     `name` is what errors call `size`.
     """
-    return _plan(*image.shape[-2:], size, stride, dilation, padding, mode, origin, name)
+    return _plan(*shape[-2:], size, stride, dilation, padding, mode, origin, name)
 
 
 def footprint_mask(size: Any, footprint: Any) -> tuple[Any, NDArray[np.bool_] | None]:
@@ -387,7 +414,7 @@ def _exact_element(cval: Any, value: Array, dtype: Dtype) -> Array | None:
 class Ending(NamedTuple):
     """What becomes of sums before they are stored. Only functions that stand in for other libraries' choose it."""
 
-    delta: float = 0.0  # added to sums; to those of means of integers a whole number, at most that of the pixels
+    delta: float = 0  # added to sums; to those of means of integers a whole number, at most that of the pixels
     toward_zero: bool = False  # integers are cut off, not rounded half to even
     factor: Array | None = None  # what sums of integers in boxes are multiplied by: one float32 or float64, in that
     by_axis: bool = False  # means of boxes are cut off down the columns before they are taken along the rows

@@ -37,6 +37,7 @@ from imkernels._arguments import (
     pair,
     result_dtype,
     result_shape,
+    shape_with_last,
     single_out,
     window_plan,
     windows_last,
@@ -383,7 +384,7 @@ def _window(pixels: Array, size: Pair, geometry: Geometry, name: str) -> tuple[_
     """Return the window of a kernel, and the extents of the result."""
     height, width = size
     return window_plan(
-        pixels,
+        pixels.shape,
         height if height == width else (height, width),
         stride=geometry.stride,
         dilation=geometry.dilation,
@@ -747,12 +748,6 @@ def _shape(value: Any, name: str, count: int | None = None) -> tuple[int, ...]:
     return shape
 
 
-def _places_last(shape: tuple[int, ...], places: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape that `windows_last` gives an array."""
-    at = [axis + len(shape) for axis in places]
-    return tuple(extent for axis, extent in enumerate(shape) if axis not in at) + tuple(shape[axis] for axis in at)
-
-
 @kernel_function("(o,p,q),(o,d,k,l)->(c,h,w)", CONVOLUTION_BACKWARD)
 def conv2d_backward_input(
     grad: ArrayLike,
@@ -821,7 +816,7 @@ def conv2d_backward_input(
     layer = _layer(weights.shape, stride, padding, dilation, groups, "weight")
     _check_channels(gradient.shape[-3], weights.shape[0], "grad", weights.shape, layer.groups)
     shape = _shape(input_shape, "input_shape", gradient.ndim)
-    last = shape if places is None else _places_last(shape, places)
+    last = shape_with_last(shape, places)
     _check_channels(last[-3], weights.shape[1] * layer.groups, "input_shape", weights.shape, layer.groups)
     _check_gradient(gradient, last, layer, "input_shape")
     loop = conv2d_backward_input.loop((gradient.dtype, weights.dtype))

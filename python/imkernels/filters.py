@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -18,18 +19,22 @@ from imkernels._arguments import (
     ModeOrPair,
     Padding,
     Pair,
+    Places,
     Result,
     as_array,
-    as_image,
+    check_casting,
     choice,
+    core_axes,
     deliver,
     fill_element,
     flag,
     footprint_mask,
     pair,
     real_pair,
+    remembered,
     result_dtype,
     result_shape,
+    shape_with_last,
     single_out,
     window_plan,
     windows_last,
@@ -44,40 +49,43 @@ Method = Literal["auto", "extremum", "network", "histogram", "sliding", "select"
 METHODS = get_args(Method)
 
 
-class OrderWindow(NamedTuple):
-    """An image and the windows on it."""
+class Filter(NamedTuple):
+    """What follows from all arguments of a call but the pixels, `cval`, `out` and `workers`."""
 
-    pixels: Array
-    places: tuple[int, ...] | None
+    places: Places
+    image: Dtype  # of the image, in native byte order
+    shape: tuple[int, ...]  # of the result
+    computed: Dtype
+    result: Dtype
+    casting: Casting
+    rounds: bool
+    kernel: Callable[..., None]
+    settings: tuple[Any, ...]  # what the kernel takes between the arrays and the value outside
+
+
+def filtered(pixels: Array, plan: Filter, cval: Any, out: Any, workers: int | None, *ending: Any) -> Array:
+    """Carry out a plan; `ending` is what the kernel takes at last."""
+    fill = fill_element(cval, plan.image)
+    threads = resolve_workers(workers)
+
+    def compute(target: Array) -> None:
+        planes, goal = windows_last(pixels, plan.places), windows_last(target, plan.places)
+        plan.kernel(planes, goal, *plan.settings, fill, threads, *ending)
+
+    goods = plan.shape, plan.computed, plan.result
+    return deliver(compute, Delivery(*goods, single_out(out), plan.casting, (pixels,), threads, plan.rounds))
+
+
+# Order filters
+
+
+class OrderWindow(NamedTuple):
+    """The windows of an order filter."""
+
     window: _core.Window
     extents: Pair
     mask: Array | None
     values: int  # pixels of a window
-    fill: Array
-
-
-def _order_window(
-    image: ArrayLike,
-    size: Any,
-    footprint: Any,
-    axes: Axes,
-    stride: Any,
-    padding: Any,
-    mode: Any,
-    cval: Any,
-    origin: Any,
-    nan: Any,
-) -> OrderWindow:
-    pixels, places = as_image(image, axes, "image")
-    choice(nan, "nan", ("propagate", "omit"))
-    taps, mask = footprint_mask(size, footprint)
-    name = "size" if footprint is None else "footprint"
-    window, extents = window_plan(pixels, taps, stride=stride, padding=padding, mode=mode, origin=origin, name=name)
-    rows, columns = pair(taps, name)
-    values = rows * columns if mask is None else int(np.count_nonzero(mask))
-    return OrderWindow(
-        pixels, places, window, extents, mask, values, fill_element(cval, pixels.dtype.newbyteorder("="))
-    )
 
 
 Rule: TypeAlias = tuple[int | None, float]  # a rank, or where that is None a percentile
@@ -85,35 +93,67 @@ Rule: TypeAlias = tuple[int | None, float]  # a rank, or where that is None a pe
 MEDIAN, MINIMUM, MAXIMUM = (None, 50.0), (None, 0.0), (None, 100.0)
 
 
-def _order_filter(
-    name: str, image: OrderWindow, rule: Rule, nan: Nan, wanted: Result, method: Method = "auto"
-) -> Array:
-    """Take the element that `rule` names of every window."""
-    native = image.pixels.dtype.newbyteorder("=")
+@remembered
+def _order_plan(
+    name: str,
+    element: Any,
+    image: Dtype,
+    size: Any,
+    footprint: Any,
+    axes: Axes,
+    stride: Any,
+    padding: Any,
+    mode: Any,
+    origin: Any,
+    nan: Any,
+    method: Any,
+    dtype: DTypeLike | None,
+    casting: Casting,
+    *shape: int,
+) -> Filter:
+    """Plan the filter `name`, whose `element` of every window is a rank or else a percentile."""
+    places = core_axes(shape, axes, "image")
+    planes = shape_with_last(shape, places)
+    choice(nan, "nan", ("propagate", "omit"))
+    windows = _order_window(planes, size, footprint, stride, padding, mode, origin)
+    choice(method, "method", METHODS)
+    values = windows.values
+    rule = _rank_rule(element, values, nan) if name == "rank_filter" else (None, _percentile(element))
+    check_casting(casting)
+    native = image.newbyteorder("=")
     allowed = ALL if native.kind == "b" else NUMBERS
-    result = native if wanted.dtype is None else result_dtype(wanted.dtype, allowed, name)
-    threads = resolve_workers(wanted.workers)
-    chosen = _method(image, rule, native, method)
-    omit = nan == "omit"
-    outside = image.fill, threads
+    result = native if dtype is None else result_dtype(dtype, allowed, name)
+    kernel, settings = _order_kernel(_method(windows, rule, native, method), windows, rule, native, nan == "omit")
+    whole = result_shape(planes[:-2], windows.extents, places)
+    return Filter(places, native, whole, native, result, casting, False, kernel, (windows.window, *settings))
 
-    def compute(target: Array) -> None:
-        operands = image.pixels, windows_last(target, image.places), image.window
-        if chosen == "extremum":
-            _core.extremum_filter(*operands, rule == MAXIMUM, omit, *outside)
-        elif chosen == "histogram":
-            _core.histogram_filter(*operands, *rule, *outside)
-        elif chosen == "sliding":
-            _core.sliding_filter(*operands, image.mask, *rule, omit, *outside)
-        elif chosen == "select":
-            _core.order_filter(*operands, image.mask, *rule, omit, *outside)
-        elif rule == MEDIAN and _core.has_median_network(image.window, native.itemsize):
-            _core.median_network(*operands, omit, *outside)
-        else:
-            _core.rank_network(*operands, *rule, omit, *outside)
 
-    shape = result_shape(image.pixels.shape[:-2], image.extents, image.places)
-    return deliver(compute, Delivery(shape, native, result, wanted.out, wanted.casting, (image.pixels,), threads))
+def _order_window(
+    shape: tuple[int, ...], size: Any, footprint: Any, stride: Any, padding: Any, mode: Any, origin: Any
+) -> OrderWindow:
+    taps, mask = footprint_mask(size, footprint)
+    name = "size" if footprint is None else "footprint"
+    window, extents = window_plan(shape, taps, stride=stride, padding=padding, mode=mode, origin=origin, name=name)
+    rows, columns = pair(taps, name)
+    return OrderWindow(window, extents, mask, rows * columns if mask is None else int(np.count_nonzero(mask)))
+
+
+def _order_kernel(
+    method: str, windows: OrderWindow, rule: Rule, native: Dtype, omit: bool
+) -> tuple[Callable[..., None], tuple[Any, ...]]:
+    """Return the compiled function of a method, and its settings but the window."""
+    match method:
+        case "extremum":
+            return _core.extremum_filter, (rule == MAXIMUM, omit)
+        case "histogram":
+            return _core.histogram_filter, rule
+        case "sliding":
+            return _core.sliding_filter, (windows.mask, *rule, omit)
+        case "select":
+            return _core.order_filter, (windows.mask, *rule, omit)
+    if rule == MEDIAN and _core.has_median_network(windows.window, native.itemsize):
+        return _core.median_network, (omit,)
+    return _core.rank_network, (*rule, omit)
 
 
 class Crossover(NamedTuple):
@@ -132,39 +172,39 @@ CROSSOVERS = {
 NARROW = 8  # outputs in a row that leave most lanes of a network idle
 
 
-def _applies(method: str, image: OrderWindow, rule: Rule, native: Dtype) -> bool:
+def _applies(method: str, windows: OrderWindow, rule: Rule, native: Dtype) -> bool:
     """Return whether a method can compute this."""
-    whole = image.mask is None
+    whole = windows.mask is None
     match method:
         case "extremum":
-            return whole and (rule in (MINIMUM, MAXIMUM) or image.values == 1)
+            return whole and (rule in (MINIMUM, MAXIMUM) or windows.values == 1)
         case "network":
-            return whole and _core.has_rank_network(image.window)
+            return whole and _core.has_rank_network(windows.window)
         case "histogram":
-            return whole and native.itemsize == 1 and _core.has_histogram(image.window)
+            return whole and native.itemsize == 1 and _core.has_histogram(windows.window)
         case "sliding":
-            return _core.has_sliding(image.window)
+            return _core.has_sliding(windows.window)
     return method == "select"
 
 
-def _method(image: OrderWindow, rule: Rule, native: Dtype, method: Method) -> str:
+def _method(windows: OrderWindow, rule: Rule, native: Dtype, method: Method) -> str:
     """Return the method to use: the one that was asked for, or the fastest."""
     if method != "auto":
-        if not _applies(method, image, rule, native):
-            names = [name for name in METHODS if _applies(name, image, rule, native)]
+        if not _applies(method, windows, rule, native):
+            names = [name for name in METHODS if _applies(name, windows, rule, native)]
             raise ValueError(
                 f"method must be one that computes this window, rank and dtype ({', '.join(names)}), got {method!r}"
             )
         return method
     crossover = CROSSOVERS[_core.level][native.itemsize]
-    if _applies("extremum", image, rule, native):
+    if _applies("extremum", windows, rule, native):
         return "extremum"
-    fills_lanes = image.extents[1] >= NARROW
-    if fills_lanes and image.values <= crossover.network_most and _applies("network", image, rule, native):
+    fills_lanes = windows.extents[1] >= NARROW
+    if fills_lanes and windows.values <= crossover.network_most and _applies("network", windows, rule, native):
         return "network"
-    if _applies("histogram", image, rule, native):
+    if _applies("histogram", windows, rule, native):
         return "histogram"
-    applies = image.values >= crossover.sliding_least and _applies("sliding", image, rule, native)
+    applies = windows.values >= crossover.sliding_least and _applies("sliding", windows, rule, native)
     return "sliding" if applies else "select"
 
 
@@ -237,10 +277,10 @@ def median_filter(
            [1, 1, 1, 1],
            [1, 1, 1, 1]], dtype=uint8)
     """
-    window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    choice(method, "method", METHODS)
-    wanted = Result(single_out(out), dtype, casting, workers)
-    return _order_filter("median_filter", window, MEDIAN, nan, wanted, method)
+    pixels = as_array(image, "image")
+    place = size, footprint, axes, stride, padding, mode, origin
+    plan = _order_plan("median_filter", 50.0, pixels.dtype, *place, nan, method, dtype, casting, *pixels.shape)
+    return filtered(pixels, plan, cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -311,11 +351,10 @@ def rank_filter(
     >>> ik.rank_filter(image, -2, size=(1, 3))
     array([[3, 2, 2, 9]], dtype=uint8)
     """
-    window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    choice(method, "method", METHODS)
-    rule = _rank_rule(rank, window.values, nan)
-    wanted = Result(single_out(out), dtype, casting, workers)
-    return _order_filter("rank_filter", window, rule, nan, wanted, method)
+    pixels = as_array(image, "image")
+    place = size, footprint, axes, stride, padding, mode, origin
+    plan = _order_plan("rank_filter", rank, pixels.dtype, *place, nan, method, dtype, casting, *pixels.shape)
+    return filtered(pixels, plan, cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -388,11 +427,12 @@ def percentile_filter(
     >>> ik.percentile_filter(image, 25, size=(1, 3))
     array([[1, 1, 1, 2]], dtype=uint8)
     """
-    window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    choice(method, "method", METHODS)
-    rule = (None, _percentile(percentile))
-    wanted = Result(single_out(out), dtype, casting, workers)
-    return _order_filter("percentile_filter", window, rule, nan, wanted, method)
+    pixels = as_array(image, "image")
+    place = size, footprint, axes, stride, padding, mode, origin
+    plan = _order_plan(
+        "percentile_filter", percentile, pixels.dtype, *place, nan, method, dtype, casting, *pixels.shape
+    )
+    return filtered(pixels, plan, cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -457,8 +497,10 @@ def minimum_filter(
     >>> ik.minimum_filter(image, size=(1, 3))
     array([[1, 1, 1, 2]], dtype=uint8)
     """
-    window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    return _order_filter("minimum_filter", window, MINIMUM, nan, Result(single_out(out), dtype, casting, workers))
+    pixels = as_array(image, "image")
+    place = size, footprint, axes, stride, padding, mode, origin
+    plan = _order_plan("minimum_filter", 0.0, pixels.dtype, *place, nan, "auto", dtype, casting, *pixels.shape)
+    return filtered(pixels, plan, cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -523,8 +565,10 @@ def maximum_filter(
     >>> ik.maximum_filter(image, size=(1, 3))
     array([[3, 3, 9, 9]], dtype=uint8)
     """
-    window = _order_window(image, size, footprint, axes, stride, padding, mode, cval, origin, nan)
-    return _order_filter("maximum_filter", window, MAXIMUM, nan, Result(single_out(out), dtype, casting, workers))
+    pixels = as_array(image, "image")
+    place = size, footprint, axes, stride, padding, mode, origin
+    plan = _order_plan("maximum_filter", 100.0, pixels.dtype, *place, nan, "auto", dtype, casting, *pixels.shape)
+    return filtered(pixels, plan, cval, out, workers)
 
 
 def _rank_rule(rank: Any, values: int, nan: Nan) -> Rule:
@@ -615,31 +659,38 @@ def box_blur(
            [0. , 4.5, 4.5],
            [0. , 0. , 0. ]], dtype=float32)
     """
-    geometry = Geometry(stride, 1, padding, mode, cval, origin)
-    return boxed(image, size, axes, geometry, normalize, Result(single_out(out), dtype, casting, workers))
+    pixels = as_array(image, "image")
+    place = size, axes, stride, padding, mode, origin
+    plan = box_plan(pixels.dtype, *place, normalize, dtype, casting, *pixels.shape)
+    return filtered(pixels, plan, cval, out, workers)
 
 
-def boxed(image: ArrayLike, size: Any, axes: Axes, geometry: Geometry, normalize: bool, wanted: Result) -> Array:
-    """Return means or sums over rectangles."""
-    pixels, places = as_image(image, axes, "image")
-    refuse_bool("image", pixels.dtype)
-    stride, _, padding, mode, cval, origin = geometry
-    window, extents = window_plan(pixels, size, stride=stride, padding=padding, mode=mode, origin=origin)
-    native = pixels.dtype.newbyteorder("=")
-    fill = fill_element(cval, native)
-    threads = resolve_workers(wanted.workers)
+@remembered
+def box_plan(
+    image: Dtype,
+    size: Any,
+    axes: Axes,
+    stride: Any,
+    padding: Any,
+    mode: Any,
+    origin: Any,
+    normalize: Any,
+    dtype: DTypeLike | None,
+    casting: Casting,
+    *shape: int,
+) -> Filter:
+    """Plan means or sums over rectangles."""
+    places = core_axes(shape, axes, "image")
+    refuse_bool("image", image)
+    planes = shape_with_last(shape, places)
+    window, extents = window_plan(planes, size, stride=stride, padding=padding, mode=mode, origin=origin)
+    native = image.newbyteorder("=")
     mean = flag(normalize, "normalize")
+    check_casting(casting)
     computed = native if mean else _sum_dtype(native)
-    delta, toward_zero, factor, by_axis = wanted.ending
-
-    def compute(target: Array) -> None:
-        goal = windows_last(target, places)
-        _core.box_blur(pixels, goal, window, mean, fill, threads, int(delta), toward_zero, factor, by_axis)
-
-    result = computed if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, "box_blur")
-    shape = result_shape(pixels.shape[:-2], extents, places)
-    inputs = (pixels,)
-    return deliver(compute, Delivery(shape, computed, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
+    result = computed if dtype is None else result_dtype(dtype, NUMBERS, "box_blur")
+    whole = result_shape(planes[:-2], extents, places)
+    return Filter(places, native, whole, computed, result, casting, True, _core.box_blur, (window, mean))
 
 
 def _sum_dtype(dtype: Dtype) -> Dtype:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imkernels._arguments import Array, Ending, Result
+from imkernels._arguments import Array, Ending, as_array
 from imkernels._dtypes import Dtype
 from imkernels.compat.cv2._arguments import (
     BORDER_DEFAULT,
@@ -24,7 +24,7 @@ from imkernels.compat.cv2._arguments import (
     target_for,
 )
 from imkernels.compat.cv2._rows import rest_of_rows
-from imkernels.filters import boxed
+from imkernels.filters import box_plan, filtered
 
 
 @refusing
@@ -138,8 +138,11 @@ def _boxed(src: Any, ddepth: Any, ksize: Any, dst: Any, anchor: Any, normalize: 
 
     def compute(block: Array, name: str, out: Array | None) -> Array:
         ending = _ending(name, area if mean else 1)
-        wanted = Result(out, result, "same_kind", None, ending)
-        return boxed(block, size, axes, place.geometry(), mean and ending.factor is None, wanted)
+        average = mean and ending.factor is None
+        window = size, axes, 1, "same", place.mode, place.origin
+        block = as_array(block, "src")
+        plan = box_plan(block.dtype, *window, average, result, "same_kind", *block.shape)
+        return filtered(block, plan, 0.0, out, None, *ending)
 
     rest = None
     if rule.vector != rule.scalar:

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from imkernels._arguments import Array, Ending, Result
+from imkernels._arguments import Array, Ending
 from imkernels._dtypes import Dtype
 from imkernels.compat.ndimage._arguments import FLOAT64, Target, as_array, native, target_of
 from imkernels.compat.ndimage._results import cast, job_of
 from imkernels.compat.ndimage._serving import Job, stand_in
 from imkernels.compat.ndimage._windows import Step, fill_around, line_step, separable_steps
-from imkernels.convolution import Geometry
-from imkernels.filters import boxed
+from imkernels.filters import box_plan, filtered
 
 _ROUNDED, _CUT_OFF, _CUT_OFF_TWICE = Ending(), Ending(toward_zero=True), Ending(toward_zero=True, by_axis=True)
 
@@ -35,9 +34,10 @@ def _mean_job(image: Array, target: Target, steps: tuple[Step, ...], cval: Any, 
 
 
 def _box_means(pixels: Array, step: Step, fill: Any, dtype: Dtype, ending: Ending, out: Array | None) -> Array:
-    geometry = Geometry(1, 1, "same", step.mode, fill, step.origin)
     out = out if out is not None and out.dtype == dtype else None
-    return boxed(pixels, step.size, step.axes, geometry, True, Result(out, dtype, "same_kind", None, ending))
+    window = step.size, step.axes, 1, "same", step.mode, step.origin
+    plan = box_plan(pixels.dtype, *window, True, dtype, "same_kind", *pixels.shape)
+    return filtered(pixels, plan, fill, out, None, *ending)
 
 
 def _is_cut_off_twice(image: Dtype, target: Dtype, steps: tuple[Step, ...]) -> bool:
