@@ -46,6 +46,7 @@ PRIVATE_TESTS = {
         "test_sum_endings.py",
     },
     "imkernels._dtypes": {"test_dtypes.py"},
+    "imkernels._plans": {"test_pipeline_dask.py"},
     "imkernels._info": {"test_info.py"},
     "imkernels._docs": {"test_docstrings.py"},
     "imkernels._ufunc": {"test_arguments.py", "test_docstrings.py", "test_ufunc_like.py"},

@@ -441,3 +441,16 @@ def test_pytorch(torch, padding, stride, dilation):
     expected = torch.nn.functional.conv2d(*tensors, stride=stride, padding=padding, dilation=dilation)[0, 0].numpy()
     keywords = {"stride": stride, "padding": padding, "dilation": dilation, "mode": "constant"}
     np.testing.assert_array_equal(ik.correlate(image, kernel, **keywords), expected)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "i1"])
+def test_kernels_that_are_changed_between_calls(dtype):
+    """What is remembered of a kernel are its weights, not the array."""
+    image = seeded_image((9, 10), dtype)
+    kernel = np.arange(-4, 5).reshape(3, 3).astype(dtype)
+    for kernel[1, 1] in (1, 2, 1, -0.0, 0.0):
+        check(image, kernel)
+        check(image, kernel.astype(kernel.dtype.newbyteorder()))
+        check(image, kernel.T)
+    check(image, np.ascontiguousarray(kernel.reshape(1, 9)))
+    check(image, np.ascontiguousarray(kernel.reshape(9, 1)))

@@ -551,3 +551,31 @@ def test_numbers_that_only_equal_an_int_are_refused_every_time(function):
             function(image, stride=stride)
     assert_same_bits(function(image, stride=np.int64(1)), function(image, stride=1))
     assert function(image[:5]).shape == (5, 10)
+
+
+@each_filter
+def test_what_is_remembered_of_one_call_serves_no_other(function):
+    image = image_for(function, (9, 10))
+    for dtype in (image.dtype, image.dtype.newbyteorder()):
+        assert_same_bits(function(image.astype(dtype)), function(image))
+    for stride in ([2, 1], (2, 1), np.array([2, 1])):
+        assert_same_bits(function(image, stride=stride), function(image)[::2])
+    with pytest.raises(TypeError, match=r"stride must be an int or a pair of ints, got \[2, 1.0\]"):
+        function(image, stride=[2, 1.0])
+
+
+@each_filter
+def test_a_call_keeps_nothing_of_its_image(function):
+    image = image_for(function, (9, 10))
+    function(image)
+    before = sys.getrefcount(image)
+    function(image, mode="wrap")
+    assert sys.getrefcount(image) == before
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_zeros_of_both_signs_are_two_values_outside(dtype):
+    pixel = np.full((1, 1), -0.0, dtype)
+    place = {"mode": "constant", "padding": ((0, 0), (1, 0))}
+    for cval in (0.0, -0.0, 0.0):  # the larger of it and the pixel
+        assert np.signbit(ik.median_filter(pixel, (1, 2), cval=cval, **place)) == np.signbit(cval)

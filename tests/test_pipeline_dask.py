@@ -253,11 +253,11 @@ def test_chunks_smaller_than_the_window_are_taken_together():
 
 
 def test_a_task_runs_on_one_thread(monkeypatch):
-    from imkernels import filters
+    from imkernels import _plans
 
     asked = []
-    resolve = filters.resolve_workers
-    monkeypatch.setattr(filters, "resolve_workers", lambda workers: asked.append(workers) or resolve(workers))
+    resolve = _plans.resolve_workers
+    monkeypatch.setattr(_plans, "resolve_workers", lambda workers: asked.append(workers) or resolve(workers))
     with ik.workers(4):
         lazily.median_filter(array.ones((20, 20), chunks=10), 3).compute()
     assert asked == [1] * 5  # four blocks, and the call that looks at the arguments

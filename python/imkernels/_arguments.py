@@ -58,8 +58,7 @@ _PLAIN_OR_TUPLE = _PLAIN | {tuple}
 def remembered(function: Callable[..., T]) -> Callable[..., T]:
     """Remember what a function gave for numbers, strings, dtypes, None, tuples of those (of tuples, too) and lists.
 
-    So all that follows from the arguments of a call but the pixels is found out once: small images take no longer than
-    the checks of their windows. Zeros of both signs are one key.
+    Zeros of both signs are one key. What is raised is not remembered.
     """
     of_single = functools.lru_cache(maxsize=1024, typed=True)(function)
 
@@ -69,9 +68,9 @@ def remembered(function: Callable[..., T]) -> Callable[..., T]:
 
     @functools.wraps(function)
     def found(*args: Any) -> T:
-        kinds = tuple(map(type, args))
-        if _PLAIN.issuperset(kinds):
+        if _PLAIN.issuperset(map(type, args)):
             return of_single(*args)
+        kinds = tuple(map(type, args))
         if list in kinds:
             try:
                 return found(*[tuple(arg) if type(arg) is list else arg for arg in args])
@@ -164,6 +163,11 @@ def _with_last(ndim: int, axes: tuple[int, ...]) -> tuple[int, ...]:
 def shape_with_last(shape: tuple[int, ...], axes: Places) -> tuple[int, ...]:
     """Return the shape that `windows_last` gives an array."""
     return shape if axes is None else tuple(shape[axis] for axis in _with_last(len(shape), axes))
+
+
+def spread(planes: Array, leading: tuple[int, ...]) -> Array:
+    """Return planes with these leading axes."""
+    return planes if planes.shape[:-2] == leading else np.broadcast_to(planes, leading + planes.shape[-2:])
 
 
 def result_shape(loop: tuple[int, ...], extents: tuple[int, ...], axes: Places) -> tuple[int, ...]:
@@ -467,13 +471,15 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: Dtype, casting: Casting, 
         raise TypeError(f"{name} must be a numpy.ndarray, got {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"{name} must have the shape of the result, {shape}, got {out.shape}")
-    if dtype != out.dtype and not np.can_cast(dtype, out.dtype, casting):
-        raise TypeError(f"{name} must allow casting={casting!r} from {dtype}, got dtype {out.dtype}")
-    if out.dtype.char not in _SUPPORTED:
-        raise TypeError(f"{name} must hold bool, integers or floats of at most 64 bits, got dtype {out.dtype}")
-    if not out.flags.writeable:
+    if dtype != out.dtype:
+        if not np.can_cast(dtype, out.dtype, casting):
+            raise TypeError(f"{name} must allow casting={casting!r} from {dtype}, got dtype {out.dtype}")
+        if out.dtype.char not in _SUPPORTED:
+            raise TypeError(f"{name} must hold bool, integers or floats of at most 64 bits, got dtype {out.dtype}")
+    flags = out.flags
+    if not flags.writeable:
         raise ValueError(f"{name} must be writeable, got a read-only array")
-    if not out.flags.c_contiguous and _overlaps_itself(out):
+    if not flags.c_contiguous and _overlaps_itself(out):
         raise ValueError(f"{name} must not overlap itself, got strides {out.strides} for shape {out.shape}")
     return np.asarray(out)
 
@@ -502,7 +508,10 @@ def _overlaps_itself(array: Array) -> bool:
 
 def shares_memory(target: Array, inputs: Sequence[Array]) -> bool:
     """Whether `target` overlaps one of the inputs, or may do so."""
-    return any(_overlap(target, array) for array in inputs)
+    for array in inputs:  # noqa: SIM110  # `any` takes as long as the checks
+        if _overlap(target, array):
+            return True
+    return False
 
 
 def _overlap(one: Array, other: Array) -> bool:
@@ -559,13 +568,15 @@ class Delivery:
         self._out = out
         self._result = result
         self._workers = workers
-        target = _new_array(shape, result) if out is None else check_out(out, shape, result, casting, name)
-        self._target = target
-        same = target.dtype == result or (not native and target.dtype.newbyteorder("=") == result)
-        if same and (rounds or result == computed) and (out is None or not shares_memory(target, inputs)):
-            self.work = target
+        straight = rounds or result == computed
+        if out is None:
+            target = _new_array(shape, result)
         else:
-            self.work = np.empty(shape, result if rounds else computed)
+            target = check_out(out, shape, result, casting, name)
+            same = target.dtype == result or (not native and target.dtype.newbyteorder("=") == result)
+            straight = straight and same and not shares_memory(target, inputs)
+        self._target = target
+        self.work = target if straight else np.empty(shape, result if rounds else computed)
 
     def finish(self) -> Array:
         """Return the result, brought to `out` if it is not there yet."""
@@ -584,8 +595,26 @@ def _new_array(shape: tuple[int, ...], dtype: Dtype) -> Array:
         raise ValueError(f"padding and size must leave a result that an array can hold, got shape {shape}") from None
 
 
-def deliver(compute: Callable[[Array], None], delivery: Delivery) -> Array:
-    """Return the result of `compute`, which writes it into the array that it is given."""
+def deliver(
+    compute: Callable[[Array], None],
+    shape: tuple[int, ...],
+    computed: Dtype,
+    result: Dtype,
+    out: Array | None,
+    casting: Casting,
+    inputs: Sequence[Array],
+    workers: int,
+    rounds: bool = False,
+    native: bool = False,
+) -> Array:
+    """Return the result of `compute`, which writes it into the array that it is given; the rest as in `Delivery`."""
+    if out is None and (rounds or result == computed):  # the shortest way
+        check_casting(casting)
+        target = _new_array(shape, result)
+        if target.size > 0:
+            compute(target)
+        return target
+    delivery = Delivery(shape, computed, result, out, casting, inputs, workers, rounds, native)
     if delivery.work.size > 0:
         compute(delivery.work)
     return delivery.finish()

@@ -15,30 +15,31 @@ from imkernels._arguments import (
     Array,
     Axes,
     Casting,
-    Delivery,
     Ending,
     IntOrPair,
     ModeOrPair,
     Padding,
     Pair,
     Pairs,
-    Places,
     Result,
     as_array,
     as_image,
+    check_casting,
     check_taps,
     choice,
     converted,
+    core_axes,
     deliver,
-    fill_element,
     ints,
     outputs_along,
     pads,
     pair,
+    remembered,
     result_dtype,
     result_shape,
     shape_with_last,
     single_out,
+    spread,
     window_plan,
     windows_last,
 )
@@ -51,6 +52,7 @@ from imkernels._dtypes import (
     SUM,
     Dtype,
 )
+from imkernels._plans import Plan, carry_out
 from imkernels._ufunc import KernelFunction, kernel_function
 from imkernels.settings import resolve_workers
 
@@ -72,8 +74,8 @@ class Geometry(NamedTuple):
     dilation: Any
     padding: Any
     mode: Any
-    cval: Any
     origin: Any
+    cval: Any = 0.0
 
 
 @kernel_function("(h,w),(k,l)->(p,q)", SUM)
@@ -146,12 +148,11 @@ def correlate(
     >>> ik.correlate(image, np.array([[-1, 0, 1]], dtype=np.int8))
     array([[1, 3, 6, 4]], dtype=int32)
     """
-    choice(method, "method", _METHODS)
-    pixels, places = as_image(image, axes, "image")
+    pixels = as_array(image, "image")
     weights = _kernel(kernel, "kernel", 2)
-    geometry = Geometry(stride, dilation, padding, mode, cval, origin)
-    wanted = Result(single_out(out), dtype, casting, workers)
-    return correlated(correlate, pixels, places, weights, geometry, method, wanted)
+    geometry = Geometry(stride, dilation, padding, mode, origin, cval)
+    wanted = Result(out, dtype, casting, workers)
+    return correlated(correlate, pixels, axes, weights, geometry, method, wanted)
 
 
 @kernel_function("(h,w),(k,l)->(p,q)", SUM)
@@ -225,12 +226,11 @@ def convolve(
     >>> ik.convolve(image, np.array([[1, 2, 3]], dtype=np.int8))
     array([[0, 1, 2, 3, 0]], dtype=int32)
     """
-    choice(method, "method", _METHODS)
-    pixels, places = as_image(image, axes, "image")
+    pixels = as_array(image, "image")
     weights = _kernel(kernel, "kernel", 2)[..., ::-1, ::-1]
-    geometry = Geometry(stride, dilation, padding, mode, cval, origin)
-    wanted = Result(single_out(out), dtype, casting, workers)
-    return correlated(convolve, pixels, places, weights, geometry, method, wanted)
+    geometry = Geometry(stride, dilation, padding, mode, origin, cval)
+    wanted = Result(out, dtype, casting, workers)
+    return correlated(convolve, pixels, axes, weights, geometry, method, wanted)
 
 
 @kernel_function("(h,w),(k),(l)->(p,q)", SEPARABLE_SUM)
@@ -303,8 +303,8 @@ def correlate_separable(
            [ 2,  0, -2],
            [ 1,  0, -1]], dtype=int32)
     """
-    geometry = Geometry(stride, dilation, padding, mode, cval, origin)
-    wanted = Result(single_out(out), dtype, casting, workers)
+    geometry = Geometry(stride, dilation, padding, mode, origin, cval)
+    wanted = Result(out, dtype, casting, workers)
     return separable(correlate_separable, image, axes, (column, row), geometry, wanted, "column and row")
 
 
@@ -318,29 +318,50 @@ def separable(
     name: str,
 ) -> Array:
     """Correlate with the outer product of a column and a row; `name` is what errors call them."""
-    pixels, places = as_image(image, axes, "image")
+    pixels = as_array(image, "image")
     down, across = _kernel(factors[0], "column", 1), _kernel(factors[1], "row", 1)
-    window, extents = _window(pixels, (down.shape[-1], across.shape[-1]), geometry, name)
-    own = correlate_separable.loop((pixels.dtype, down.dtype, across.dtype))[-1]
-    loop = _loop_dtype(own, wanted.dtype, function.__name__)
-    magnitude = _magnitude(down, 1) * _magnitude(across, 1)
-    working = _working_dtype(loop, pixels.dtype, magnitude, name, abs(wanted.ending.delta))
-    fill = converted(fill_element(geometry.cval, pixels.dtype), working)
-    ending = _ending(wanted.ending, working)
-    leading = _broadcast(pixels, down[..., None], across[..., None], names="image, column and row")
-    columns, rows = (
-        _spread(converted(factor, working), leading) for factor in (down[..., :, None], across[..., None, :])
-    )
-    threads = resolve_workers(wanted.workers)
+    weights = down.dtype, _key(down, 1), across.dtype, _key(across, 1)
+    asked = wanted.dtype, wanted.casting, wanted.ending.delta
+    plan = _separable_plan(function.__name__, name, pixels.dtype, *weights, axes, *geometry[:-1], *asked, *pixels.shape)
+    ending = _ending(wanted.ending, plan.working)
+    return carry_out(plan, (pixels, down, across), geometry.cval, wanted.out, wanted.workers, ending)
 
-    def compute(target: Array) -> None:
-        goal = windows_last(target, places)
-        _core.correlate_separable(_spread(pixels, leading), columns, rows, goal, window, fill, threads, *ending)
 
-    result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
-    shape = result_shape(leading, extents, places)
-    inputs = (pixels, down, across)
-    return deliver(compute, Delivery(shape, loop, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
+@remembered
+def _separable_plan(
+    function: str,
+    name: str,
+    image: Dtype,
+    column_dtype: Dtype,
+    column: bytes | Array,
+    row_dtype: Dtype,
+    row: bytes | Array,
+    axes: Axes,
+    stride: Any,
+    dilation: Any,
+    padding: Any,
+    mode: Any,
+    origin: Any,
+    dtype: DTypeLike | None,
+    casting: Casting,
+    delta: float,
+    *shape: int,
+) -> Plan:
+    places = core_axes(shape, axes, "image")
+    planes = shape_with_last(shape, places)
+    down, across = _from_key(column, column_dtype), _from_key(row, row_dtype)
+    geometry = Geometry(stride, dilation, padding, mode, origin)
+    window, extents = _window(planes, (down.shape[-1], across.shape[-1]), geometry, name)
+    own = correlate_separable.loop((image, column_dtype, row_dtype))[-1]
+    loop = _loop_dtype(own, dtype, function)
+    working = _working_dtype(loop, image, _magnitude(down, 1) * _magnitude(across, 1), name, abs(delta))
+    down, across = down[..., :, None], across[..., None, :]
+    leading = _broadcast(planes, down.shape, across.shape, names="image, column and row")
+    weights = tuple(spread(converted(factor, working), leading) for factor in (down, across))
+    check_casting(casting)
+    result = loop if dtype is None else result_dtype(dtype, NUMBERS, function)
+    goods = result_shape(leading, extents, places), loop, result, casting, True
+    return Plan(places, leading, image, working, *goods, _core.correlate_separable, weights, (window,))
 
 
 def _ending(ending: Ending, working: Dtype) -> tuple[Array | None, bool]:
@@ -364,27 +385,36 @@ def _kernel(kernel: ArrayLike, name: str, count: int) -> Array:
     return weights
 
 
-def _broadcast(*arrays: Array, names: str) -> tuple[int, ...]:
+_FEW_BYTES = 1024  # so that what is remembered of a thousand kernels stays below 10 MB
+
+
+def _key(weights: Array, count: int) -> bytes | Array:
+    """Return the weights of a kernel by their bytes, which plans are remembered by; banks and many weights as they are.
+
+    A kernel has `count` axes.
+    """
+    return weights.tobytes() if weights.ndim == count and weights.nbytes <= _FEW_BYTES else weights
+
+
+def _from_key(key: bytes | Array, dtype: Dtype, *rows: int) -> Array:
+    """Return the weights that `_key` was given; those that have rows in two axes."""
+    return np.frombuffer(key, dtype).reshape(*rows, -1) if isinstance(key, bytes) else key
+
+
+def _broadcast(*shapes: tuple[int, ...], names: str) -> tuple[int, ...]:
     """Return what the leading axes of arrays broadcast to."""
-    if all(array.ndim == 2 for array in arrays):
-        return ()
     try:
-        return np.broadcast_shapes(*(array.shape[:-2] for array in arrays))
+        return np.broadcast_shapes(*(shape[:-2] for shape in shapes))
     except ValueError:
-        shapes = " and ".join(str(array.shape) for array in arrays)
-        raise ValueError(f"{names} must broadcast over their leading axes, got shapes {shapes}") from None
+        found = " and ".join(map(str, shapes))
+        raise ValueError(f"{names} must broadcast over their leading axes, got shapes {found}") from None
 
 
-def _spread(planes: Array, leading: tuple[int, ...]) -> Array:
-    """Return planes with these leading axes."""
-    return planes if planes.shape[:-2] == leading else np.broadcast_to(planes, leading + planes.shape[-2:])
-
-
-def _window(pixels: Array, size: Pair, geometry: Geometry, name: str) -> tuple[_core.Window, Pair]:
+def _window(shape: tuple[int, ...], size: Pair, geometry: Geometry, name: str) -> tuple[_core.Window, Pair]:
     """Return the window of a kernel, and the extents of the result."""
     height, width = size
     return window_plan(
-        pixels.shape,
+        shape,
         height if height == width else (height, width),
         stride=geometry.stride,
         dilation=geometry.dilation,
@@ -409,18 +439,20 @@ class Correlation(NamedTuple):
 
 def plan_correlation(
     function: KernelFunction[Any, Any],
-    pixels: Array,
+    image: Dtype,
+    shape: tuple[int, ...],
     weights: Array,
     geometry: Geometry,
     method: str,
     dtype: DTypeLike | None,
     ending: Ending = Ending(),  # noqa: B008  # a tuple
 ) -> Correlation:
-    """Decide how `function`, a correlation, is computed; of `pixels` only shape and dtype matter."""
-    window, extents = _window(pixels, weights.shape[-2:], geometry, "kernel")
-    loop = _loop_dtype(function.loop((pixels.dtype, weights.dtype))[-1], dtype, function.__name__)
-    working = _working_dtype(loop, pixels.dtype, _magnitude(weights, 2), "kernel", abs(ending.delta))
-    leading = _broadcast(pixels, weights, names="image and kernel")
+    """Decide how `function`, a correlation, is computed on images of these dtype and shape."""
+    choice(method, "method", _METHODS)
+    window, extents = _window(shape, weights.shape[-2:], geometry, "kernel")
+    loop = _loop_dtype(function.loop((image, weights.dtype))[-1], dtype, function.__name__)
+    working = _working_dtype(loop, image, _magnitude(weights, 2), "kernel", abs(ending.delta))
+    leading = _broadcast(shape, weights.shape, names="image and kernel")
     if method == "auto" and ending.toward_zero and working.kind == "f":
         method = "direct"  # others may leave a whole sum a little smaller
     chosen, parts = _method(method, window, extents, converted(weights, working), leading)
@@ -430,29 +462,54 @@ def plan_correlation(
 def correlated(
     function: KernelFunction[Any, Any],
     pixels: Array,
-    places: Places,
+    axes: Axes,
     weights: Array,
     geometry: Geometry,
     method: str,
     wanted: Result,
 ) -> Array:
     """Correlate with kernels; what `function`, a correlation, is called stands in errors."""
-    plan = plan_correlation(function, pixels, weights, geometry, method, wanted.dtype, wanted.ending)
-    fill = converted(fill_element(geometry.cval, pixels.dtype), plan.working)
-    threads = resolve_workers(wanted.workers)
-    leading, loop = plan.leading, plan.loop
-    kernels = [_spread(part, leading) for part in plan.parts]
-    compute_parts = _COMPUTE[plan.method]
+    kernel = weights.dtype, _key(weights, 2), weights.shape[-2]
+    asked = wanted.dtype, wanted.casting, wanted.ending.delta, wanted.ending.toward_zero
+    plan = _correlation_plan(
+        function.__name__, pixels.dtype, *kernel, axes, *geometry[:-1], method, *asked, *pixels.shape
+    )
     ending = _ending(wanted.ending, plan.working)
+    return carry_out(plan, (pixels, weights), geometry.cval, wanted.out, wanted.workers, ending)
 
-    def compute(target: Array) -> None:
-        goal = windows_last(target, places)
-        compute_parts(_spread(pixels, leading), *kernels, goal, plan.window, fill, threads, *ending)
 
-    result = loop if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, function.__name__)
-    shape = result_shape(leading, plan.extents, places)
-    inputs = (pixels, weights)
-    return deliver(compute, Delivery(shape, loop, result, wanted.out, wanted.casting, inputs, threads, rounds=True))
+@remembered
+def _correlation_plan(
+    name: str,
+    image: Dtype,
+    weights_dtype: Dtype,
+    kernel: bytes | Array,
+    rows: int,
+    axes: Axes,
+    stride: Any,
+    dilation: Any,
+    padding: Any,
+    mode: Any,
+    origin: Any,
+    method: str,
+    dtype: DTypeLike | None,
+    casting: Casting,
+    delta: float,
+    toward_zero: bool,
+    *shape: int,
+) -> Plan:
+    places = core_axes(shape, axes, "image")
+    planes = shape_with_last(shape, places)
+    weights = _from_key(kernel, weights_dtype, rows)
+    geometry, ending = Geometry(stride, dilation, padding, mode, origin), Ending(delta, toward_zero)
+    function = convolve if name == "convolve" else correlate
+    chosen = plan_correlation(function, image, planes, weights, geometry, method, dtype, ending)
+    check_casting(casting)
+    result = chosen.loop if dtype is None else result_dtype(dtype, NUMBERS, name)
+    leading, parts = chosen.leading, tuple(spread(part, chosen.leading) for part in chosen.parts)
+    goods = result_shape(leading, chosen.extents, places), chosen.loop, result, casting, True
+    compute = _COMPUTE[chosen.method]
+    return Plan(places, leading, image, chosen.working, *goods, compute, parts, (chosen.window,))
 
 
 def _method(
@@ -723,7 +780,7 @@ def conv2d(
     result = loop if dtype is None else result_dtype(dtype, NUMBERS, "conv2d")
     shape = result_shape(images.shape[:-3], (weights.shape[0], *extents), places)
     inputs = (images, weights)
-    return deliver(compute, Delivery(shape, loop, result, single_out(out), casting, inputs, threads, rounds=True))
+    return deliver(compute, shape, loop, result, single_out(out), casting, inputs, threads, rounds=True)
 
 
 def _arithmetic(
@@ -850,8 +907,8 @@ def _backward(
     result = loop[-1] if wanted.dtype is None else result_dtype(wanted.dtype, FLOATS, function.__name__)
     working = np.result_type(*loop, result, np.float32)
     threads = resolve_workers(wanted.workers)
-    delivery = Delivery(shape, loop[-1], result, wanted.out, wanted.casting, inputs, threads, rounds=True)
-    return deliver(lambda target: compute(target, working, threads), delivery)
+    goods = shape, loop[-1], result, wanted.out, wanted.casting
+    return deliver(lambda target: compute(target, working, threads), *goods, inputs, threads, rounds=True)
 
 
 class Phase(NamedTuple):
@@ -1074,7 +1131,7 @@ def conv_transpose2d(
     result = loop if dtype is None else result_dtype(dtype, NUMBERS, "conv_transpose2d")
     shape = result_shape(images.shape[:-3], (channels, *extents), places)
     inputs = (images, weights)
-    return deliver(compute, Delivery(shape, loop, result, single_out(out), casting, inputs, threads, rounds=True))
+    return deliver(compute, shape, loop, result, single_out(out), casting, inputs, threads, rounds=True)
 
 
 def _transposed_extents(extent: Pair, layer: Layer, padding: Any, output_padding: Any) -> Pair:

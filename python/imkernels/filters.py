@@ -14,19 +14,15 @@ from imkernels._arguments import (
     Array,
     Axes,
     Casting,
-    Delivery,
     IntOrPair,
     ModeOrPair,
     Padding,
     Pair,
-    Places,
     Result,
     as_array,
     check_casting,
     choice,
     core_axes,
-    deliver,
-    fill_element,
     flag,
     footprint_mask,
     pair,
@@ -35,45 +31,16 @@ from imkernels._arguments import (
     result_dtype,
     result_shape,
     shape_with_last,
-    single_out,
     window_plan,
-    windows_last,
 )
 from imkernels._dtypes import ALL, GAUSSIAN, MEAN, NUMBERS, ORDER, Dtype, refuse_bool
+from imkernels._plans import Plan, carry_out
 from imkernels._ufunc import kernel_function
 from imkernels.convolution import Geometry, separable
-from imkernels.settings import resolve_workers
 
 Nan = Literal["propagate", "omit"]
 Method = Literal["auto", "extremum", "network", "histogram", "sliding", "select"]
 METHODS = get_args(Method)
-
-
-class Filter(NamedTuple):
-    """What follows from all arguments of a call but the pixels, `cval`, `out` and `workers`."""
-
-    places: Places
-    image: Dtype  # of the image, in native byte order
-    shape: tuple[int, ...]  # of the result
-    computed: Dtype
-    result: Dtype
-    casting: Casting
-    rounds: bool
-    kernel: Callable[..., None]
-    settings: tuple[Any, ...]  # what the kernel takes between the arrays and the value outside
-
-
-def filtered(pixels: Array, plan: Filter, cval: Any, out: Any, workers: int | None, *ending: Any) -> Array:
-    """Carry out a plan; `ending` is what the kernel takes at last."""
-    fill = fill_element(cval, plan.image)
-    threads = resolve_workers(workers)
-
-    def compute(target: Array) -> None:
-        planes, goal = windows_last(pixels, plan.places), windows_last(target, plan.places)
-        plan.kernel(planes, goal, *plan.settings, fill, threads, *ending)
-
-    goods = plan.shape, plan.computed, plan.result
-    return deliver(compute, Delivery(*goods, single_out(out), plan.casting, (pixels,), threads, plan.rounds))
 
 
 # Order filters
@@ -110,22 +77,21 @@ def _order_plan(
     dtype: DTypeLike | None,
     casting: Casting,
     *shape: int,
-) -> Filter:
+) -> Plan:
     """Plan the filter `name`, whose `element` of every window is a rank or else a percentile."""
     places = core_axes(shape, axes, "image")
     planes = shape_with_last(shape, places)
     choice(nan, "nan", ("propagate", "omit"))
     windows = _order_window(planes, size, footprint, stride, padding, mode, origin)
     choice(method, "method", METHODS)
-    values = windows.values
-    rule = _rank_rule(element, values, nan) if name == "rank_filter" else (None, _percentile(element))
+    rule = _rule(name, element, windows.values, nan)
     check_casting(casting)
     native = image.newbyteorder("=")
     allowed = ALL if native.kind == "b" else NUMBERS
     result = native if dtype is None else result_dtype(dtype, allowed, name)
-    kernel, settings = _order_kernel(_method(windows, rule, native, method), windows, rule, native, nan == "omit")
-    whole = result_shape(planes[:-2], windows.extents, places)
-    return Filter(places, native, whole, native, result, casting, False, kernel, (windows.window, *settings))
+    compute, settings = _order_kernel(_method(windows, rule, native, method), windows, rule, native, nan == "omit")
+    goods = result_shape(planes[:-2], windows.extents, places), native, result, casting, False
+    return Plan(places, planes[:-2], native, native, *goods, compute, (), (windows.window, *settings))
 
 
 def _order_window(
@@ -280,7 +246,7 @@ def median_filter(
     pixels = as_array(image, "image")
     place = size, footprint, axes, stride, padding, mode, origin
     plan = _order_plan("median_filter", 50.0, pixels.dtype, *place, nan, method, dtype, casting, *pixels.shape)
-    return filtered(pixels, plan, cval, out, workers)
+    return carry_out(plan, (pixels,), cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -354,7 +320,7 @@ def rank_filter(
     pixels = as_array(image, "image")
     place = size, footprint, axes, stride, padding, mode, origin
     plan = _order_plan("rank_filter", rank, pixels.dtype, *place, nan, method, dtype, casting, *pixels.shape)
-    return filtered(pixels, plan, cval, out, workers)
+    return carry_out(plan, (pixels,), cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -432,7 +398,7 @@ def percentile_filter(
     plan = _order_plan(
         "percentile_filter", percentile, pixels.dtype, *place, nan, method, dtype, casting, *pixels.shape
     )
-    return filtered(pixels, plan, cval, out, workers)
+    return carry_out(plan, (pixels,), cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -500,7 +466,7 @@ def minimum_filter(
     pixels = as_array(image, "image")
     place = size, footprint, axes, stride, padding, mode, origin
     plan = _order_plan("minimum_filter", 0.0, pixels.dtype, *place, nan, "auto", dtype, casting, *pixels.shape)
-    return filtered(pixels, plan, cval, out, workers)
+    return carry_out(plan, (pixels,), cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -568,7 +534,14 @@ def maximum_filter(
     pixels = as_array(image, "image")
     place = size, footprint, axes, stride, padding, mode, origin
     plan = _order_plan("maximum_filter", 100.0, pixels.dtype, *place, nan, "auto", dtype, casting, *pixels.shape)
-    return filtered(pixels, plan, cval, out, workers)
+    return carry_out(plan, (pixels,), cval, out, workers)
+
+
+def _rule(name: str, element: Any, values: int, nan: Any) -> Rule:
+    """Return which element of `values` sorted ones the filter `name` takes."""
+    if name == "rank_filter":
+        return _rank_rule(element, values, nan)
+    return None, _percentile(element) if name == "percentile_filter" else element
 
 
 def _rank_rule(rank: Any, values: int, nan: Nan) -> Rule:
@@ -662,7 +635,7 @@ def box_blur(
     pixels = as_array(image, "image")
     place = size, axes, stride, padding, mode, origin
     plan = box_plan(pixels.dtype, *place, normalize, dtype, casting, *pixels.shape)
-    return filtered(pixels, plan, cval, out, workers)
+    return carry_out(plan, (pixels,), cval, out, workers)
 
 
 @remembered
@@ -678,7 +651,7 @@ def box_plan(
     dtype: DTypeLike | None,
     casting: Casting,
     *shape: int,
-) -> Filter:
+) -> Plan:
     """Plan means or sums over rectangles."""
     places = core_axes(shape, axes, "image")
     refuse_bool("image", image)
@@ -689,8 +662,8 @@ def box_plan(
     check_casting(casting)
     computed = native if mean else _sum_dtype(native)
     result = computed if dtype is None else result_dtype(dtype, NUMBERS, "box_blur")
-    whole = result_shape(planes[:-2], extents, places)
-    return Filter(places, native, whole, computed, result, casting, True, _core.box_blur, (window, mean))
+    goods = result_shape(planes[:-2], extents, places), computed, result, casting, True
+    return Plan(places, planes[:-2], native, native, *goods, _core.box_blur, (), (window, mean))
 
 
 def _sum_dtype(dtype: Dtype) -> Dtype:
@@ -764,12 +737,19 @@ def gaussian_filter(
     loop = gaussian_filter.loop((pixels.dtype,))[-1]
     if dtype is not None and result_dtype(dtype, NUMBERS, "gaussian_filter") == np.float64:
         loop = np.dtype(np.float64)
+    weights = _gaussian_factors(loop, sigma, truncate)
+    geometry = Geometry(stride, 1, padding, mode, 0, cval)
+    wanted = Result(out, dtype, casting, workers)
+    return separable(gaussian_filter, pixels, axes, weights, geometry, wanted, "sigma and truncate")
+
+
+@remembered
+def _gaussian_factors(dtype: Dtype, sigma: Any, truncate: Any) -> tuple[Array, Array]:
+    """Return the column and the row of a Gaussian."""
     sigmas = real_pair(sigma, "sigma", least=0.0)
     cut = real_pair(truncate, "truncate", least=0.0, single=True)[0]
-    weights = [gaussian_weights(deviation, cut).astype(loop) for deviation in sigmas]
-    geometry = Geometry(stride, 1, padding, mode, cval, 0)
-    wanted = Result(single_out(out), dtype, casting, workers)
-    return separable(gaussian_filter, pixels, axes, (weights[0], weights[1]), geometry, wanted, "sigma and truncate")
+    column, row = (gaussian_weights(deviation, cut).astype(dtype) for deviation in sigmas)
+    return column, row
 
 
 def gaussian_weights(sigma: float, truncate: float) -> Array:

@@ -327,9 +327,8 @@ def _maxima(
     native, result = _maxima_dtypes(name, pixels, wanted.dtype)
     threads = resolve_workers(wanted.workers)
     shape = result_shape(pixels.shape[:-2], extents, places)
-    out = single_out(wanted.out)
-    delivery = Delivery(shape, native, result, out, wanted.casting, (pixels,), threads)
-    return deliver(lambda target: compute(target, threads), delivery)
+    goods = shape, native, result, single_out(wanted.out), wanted.casting
+    return deliver(lambda target: compute(target, threads), *goods, (pixels,), threads)
 
 
 def _maxima_with_positions(
@@ -438,7 +437,7 @@ def max_pool_backward(
 
     whole = result_shape(gradient.shape[:-2], extents, places)
     inputs = (gradient, positions)
-    return deliver(compute, Delivery(whole, summed, result, single_out(out), casting, inputs, threads, native=True))
+    return deliver(compute, whole, summed, result, single_out(out), casting, inputs, threads, native=True)
 
 
 @kernel_function("(p,q),(p,q)->(h,w)", UNPOOL)
@@ -502,7 +501,7 @@ def max_unpool(
 
     whole = result_shape(pooled.shape[:-2], extents, places)
     inputs = (pooled, positions)
-    return deliver(compute, Delivery(whole, native, result, single_out(out), casting, inputs, threads))
+    return deliver(compute, whole, native, result, single_out(out), casting, inputs, threads)
 
 
 def _scattered(
@@ -680,9 +679,8 @@ def _averages(
     result = native if wanted.dtype is None else result_dtype(wanted.dtype, NUMBERS, name)
     threads = resolve_workers(wanted.workers)
     shape = result_shape(pixels.shape[:-2], extents, places)
-    out = single_out(wanted.out)
-    delivery = Delivery(shape, native, result, out, wanted.casting, (pixels,), threads, rounds=True)
-    return deliver(lambda target: compute(target, threads), delivery)
+    goods = shape, native, result, single_out(wanted.out), wanted.casting
+    return deliver(lambda target: compute(target, threads), *goods, (pixels,), threads, rounds=True)
 
 
 def _divisor(value: Any) -> int:
@@ -844,9 +842,8 @@ def _spread(
     result = native if wanted.dtype is None else result_dtype(wanted.dtype, FLOATS, name)
     threads = resolve_workers(wanted.workers)
     shape = result_shape(gradient.shape[:-2], extents, places)
-    out = single_out(wanted.out)
-    delivery = Delivery(shape, native, result, out, wanted.casting, (gradient,), threads, rounds=True)
-    return deliver(lambda target: compute(target, threads), delivery)
+    goods = shape, native, result, single_out(wanted.out), wanted.casting
+    return deliver(lambda target: compute(target, threads), *goods, (gradient,), threads, rounds=True)
 
 
 def _check_gradient(gradient: Array, outputs: Pair, shape: Any) -> None:

@@ -235,7 +235,8 @@ def method_for_the_whole(function: KernelFunction[..., Array], image: Array, key
     """Return the method of a correlation in memory, so that all blocks take it, whatever their extents."""
     kernel = keywords["kernel"] if function is ik.correlate else keywords["kernel"][::-1, ::-1]
     geometry = Geometry(*(keywords[name] for name in Geometry._fields))
-    return plan_correlation(function, image, kernel, geometry, keywords["method"], keywords["dtype"]).method
+    kinds = image.dtype, image.shape
+    return plan_correlation(function, *kinds, kernel, geometry, keywords["method"], keywords["dtype"]).method
 
 
 def gathered(image: dask.array.Array, axis: int, blocks: Sequence[Block]) -> dask.array.Array:

@@ -197,7 +197,7 @@ class Place(NamedTuple):
         return {"mode": self.mode, "origin": self.origin, "axes": self.axes}
 
     def geometry(self) -> Geometry:
-        return Geometry(1, 1, "same", self.mode, 0.0, self.origin)
+        return Geometry(1, 1, "same", self.mode, self.origin)
 
 
 def place_of(width: int, height: int, anchor: Any, border: Any, axes: Axes) -> Place:

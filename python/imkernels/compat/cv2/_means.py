@@ -8,6 +8,7 @@ import numpy as np
 
 from imkernels._arguments import Array, Ending, as_array
 from imkernels._dtypes import Dtype
+from imkernels._plans import carry_out
 from imkernels.compat.cv2._arguments import (
     BORDER_DEFAULT,
     FLOAT32,
@@ -24,7 +25,7 @@ from imkernels.compat.cv2._arguments import (
     target_for,
 )
 from imkernels.compat.cv2._rows import rest_of_rows
-from imkernels.filters import box_plan, filtered
+from imkernels.filters import box_plan
 
 
 @refusing
@@ -142,7 +143,7 @@ def _boxed(src: Any, ddepth: Any, ksize: Any, dst: Any, anchor: Any, normalize: 
         window = size, axes, 1, "same", place.mode, place.origin
         block = as_array(block, "src")
         plan = box_plan(block.dtype, *window, average, result, "same_kind", *block.shape)
-        return filtered(block, plan, 0.0, out, None, *ending)
+        return carry_out(plan, (block,), 0.0, out, None, ending)
 
     rest = None
     if rule.vector != rule.scalar:

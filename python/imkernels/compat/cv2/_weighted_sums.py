@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import imkernels as ik
-from imkernels._arguments import Array, Ending, Result, as_image
+from imkernels._arguments import Array, Ending, Result, as_array
 from imkernels._dtypes import Dtype
 from imkernels.compat.cv2._arguments import (
     BORDER_DEFAULT,
@@ -85,10 +85,10 @@ def filter2D(  # noqa: N802
     weights = matrix.astype(_loop_dtype(matrix.dtype, pixels.dtype, result, added), copy=False)
     place = place_of(width, height, anchor, borderType, axes)
     target = target_for(dst, pixels.shape, result)
-    planes, places = as_image(pixels, axes, "src")
+    pixels = as_array(pixels, "src")
     method = _method(pixels.dtype, result, weights)
     wanted = Result(target.out, result, "same_kind", None, Ending(added))
-    return target.handed_over(correlated(ik.correlate, planes, places, weights, place.geometry(), method, wanted))
+    return target.handed_over(correlated(ik.correlate, pixels, axes, weights, place.geometry(), method, wanted))
 
 
 def _loop_dtype(kernel: Dtype, source: Dtype, result: Dtype, delta: float = 0.0) -> Dtype:

@@ -7,11 +7,12 @@ import numpy as np
 
 from imkernels._arguments import Array, Ending
 from imkernels._dtypes import Dtype
+from imkernels._plans import carry_out
 from imkernels.compat.ndimage._arguments import FLOAT64, Target, as_array, native, target_of
 from imkernels.compat.ndimage._results import cast, job_of
 from imkernels.compat.ndimage._serving import Job, stand_in
 from imkernels.compat.ndimage._windows import Step, fill_around, line_step, separable_steps
-from imkernels.filters import box_plan, filtered
+from imkernels.filters import box_plan
 
 _ROUNDED, _CUT_OFF, _CUT_OFF_TWICE = Ending(), Ending(toward_zero=True), Ending(toward_zero=True, by_axis=True)
 
@@ -37,7 +38,7 @@ def _box_means(pixels: Array, step: Step, fill: Any, dtype: Dtype, ending: Endin
     out = out if out is not None and out.dtype == dtype else None
     window = step.size, step.axes, 1, "same", step.mode, step.origin
     plan = box_plan(pixels.dtype, *window, True, dtype, "same_kind", *pixels.shape)
-    return filtered(pixels, plan, fill, out, None, *ending)
+    return carry_out(plan, (pixels,), fill, out, None, ending)
 
 
 def _is_cut_off_twice(image: Dtype, target: Dtype, steps: tuple[Step, ...]) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 import imkernels as ik
 from imkernels import _core
-from imkernels._arguments import Array, Delivery, Result, deliver, fill_element, windows_last
+from imkernels._arguments import Array, Result, deliver, fill_element, windows_last
 from imkernels._dtypes import Dtype
 from imkernels.compat.ndimage._arguments import FLOAT64, Common, Target, as_array, fill_of, native, target_of
 from imkernels.compat.ndimage._results import cast, job_of
@@ -84,10 +84,9 @@ def numbers(pixels: Array, step: Step, cval: Any) -> tuple[Array, Any]:
 
 
 def _native_correlate(pixels: Array, step: Step, kernel: Kernel, fill: Any, out: Array | None) -> Array:
-    geometry = Geometry(1, 1, "same", step.mode, fill, step.origin)
+    geometry = Geometry(1, 1, "same", step.mode, step.origin, fill)
     wanted = Result(out, kernel.asked, "same_kind", None)
-    planes = windows_last(pixels, step.axes)
-    return native_correlation(ik.correlate, planes, step.axes, kernel.values, geometry, "auto", wanted)
+    return native_correlation(ik.correlate, pixels, step.axes, kernel.values, geometry, "auto", wanted)
 
 
 def _whole_sums(pixels: Array, step: Step, kernel: Kernel, fill: Any, out: Array | None) -> Array:
@@ -117,7 +116,7 @@ def ordered_sums(
         planes, goal = windows_last(pixels, step.axes), windows_last(target, step.axes)
         _core.ordered_sums(planes, goal, step.window, *terms, outside, threads)
 
-    return deliver(compute, Delivery(pixels.shape, dtype, dtype, out, "same_kind", (pixels,), threads, rounds=True))
+    return deliver(compute, pixels.shape, dtype, dtype, out, "same_kind", (pixels,), threads, rounds=True)
 
 
 @stand_in
