@@ -385,7 +385,7 @@ std::optional<FixedPoint> fixed_point_of(const ConstStack& image, const Window2D
     const int bits = 62 - static_cast<int>(std::bit_width(taps - 1));  // of a pixel
     const int room = bits - precision;
     const index pixels = image.planes() * image.first.rows * image.first.columns;
-    if (!converts_to_int64 || image.element.dtype == Dtype::float64 || room < least_room || pixels < fewest_pixels) {
+    if (image.element.dtype == Dtype::float64 || room < least_room || pixels < fewest_pixels) {
         return std::nullopt;
     }
     const Sample sample(image);

@@ -15,8 +15,8 @@ struct FixedPoint {
     float limit;  // of this magnitude and larger ones, sums may not fit 64 bits
 };
 
-/// What suits sums over a window, by a sample of the image; nothing where there is no such thing, or no
-/// fast conversion.
+/// What suits sums over a window, by a sample of the image; nothing where there is no such thing, or trees are as fast.
+/// It is meant for levels that have the conversion (`converts_to_int64`).
 std::optional<FixedPoint> fixed_point_of(const ConstStack& image, const Window2D& window);
 
 /// As `float_box`, but what cannot be told with the precision of a float is NaN.

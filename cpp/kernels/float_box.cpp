@@ -164,7 +164,7 @@ bool has_float_box(const ConstStack& image, const MutableStack& out, const Windo
 bool float_box(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
                const std::byte* fill, int workers) {
     const bool small = std::max(window.rows.size, window.columns.size) <= detail::most_terms;
-    const auto point = small ? std::nullopt : fixed_point_of(image, window);
+    const auto point = small || !converts_to_int64 ? std::nullopt : fixed_point_of(image, window);
     if (point && !fixed_point_box(image, out, window, *point, normalize, fill, workers)) {
         return false;
     }
