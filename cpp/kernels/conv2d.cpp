@@ -291,18 +291,23 @@ public:
           blocks_(layer.window, shape_, sizeof(Work)),
           tile_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::dense, x),
           together_(blocks_.count() > 1 ? 1 : choose_together()),
+          in_place_(can_read_in_place()),
+          packs_late_(batches() == 1 && blocks_.count() == 1 && is_whole_image()),
           write_(out) {
         require(tile_.can_read(), "conv2d: no loop for these element types");
     }
 
     void run(int workers) {
-        pack_weights(workers);
+        if (!packs_late_) {
+            pack_weights(workers);
+        }
         const index parts = batches() * layer_.groups * ceil_div(layer_.out, width_);
         const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(batch_ * together_)) +
                                   Scratch::bytes<Work>(results_pitch() * width_) + Scratch::bytes<Work>(width_) +
                                   Scratch::bytes<index>(together_ * blocks_.first().taps()) +
                                   Scratch::bytes<OutputRun>(shape_.rows) + Scratch::bytes<OutputRun>(shape_.columns) +
-                                  Scratch::bytes<Work>(lanes * results_pitch());
+                                  Scratch::bytes<Work>(lanes * results_pitch()) + Scratch::bytes<const Work*>(batch_) +
+                                  Scratch::bytes<Work>(packs_late_ ? packed_together() : 0);
         const TileGrid grid(parts, out_.first.rows, out_.first.columns, shape_, cost_ * static_cast<double>(batch_), 1);
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { convolve(tile, scratch); });
     }
@@ -314,7 +319,7 @@ private:
     static constexpr index block_width = detail::most_vectors * lanes;
     static constexpr index most_width = 256 / block_width * block_width;  // output channels of a task
     static constexpr index few_tasks = 8;      // below which threads would have nothing to do
-    static constexpr index most_pixels = 256;  // of small images that share a task
+    static constexpr index most_pixels = 512;  // of small images that share a task
     /// What of the inputs, of the weights and of the sums is near while it is used.
     static constexpr index near = index{512} * 1024 / static_cast<index>(sizeof(Work));
 
@@ -322,12 +327,15 @@ private:
 
     /// Small images share a task, so that they share the loading of the weights, and so that none of them leaves a part
     /// of the sums that registers hold idle.
-    index choose_batch() const { return evenly(layer_.images, most_pixels / std::max<index>(1, pixels())); }
+    index choose_batch() const {
+        const bool many = layer_.groups * ceil_div(layer_.out, block_width) >= few_tasks;
+        return evenly(layer_.images, (many ? most_pixels : most_pixels / 2) / std::max<index>(1, pixels()));
+    }
     index batches() const { return ceil_div(layer_.images, batch_); }
 
     /// Many output channels share the loading of the input, but not at the price of idle threads.
     index choose_width() const {
-        const index parts = batches() * layer_.groups * ceil_div(pixels(), most_pixels);
+        const index parts = batches() * layer_.groups * ceil_div(pixels(), most_pixels / 2);
         index width = most_width;
         while (width > block_width && parts * ceil_div(layer_.out, width) < few_tasks) {
             width = round_up(width / 2, block_width);
@@ -364,14 +372,72 @@ private:
         return std::min(block_width, round_up(last - first, lanes));
     }
 
+    bool is_whole_image() const { return shape_.rows == out_.first.rows && shape_.columns == out_.first.columns; }
+
+    /// Small images whose channels follow each other are near as they are.
+    bool can_read_in_place() const {
+        const ConstPlane& image = x_.first;
+        return is_whole_image() && blocks_.count() == 1 && has_rows_of<Result>(x_) &&
+               image.rows * image.columns <= most_pixels && image.row_stride == image.columns * image.column_stride &&
+               x_.leading.back().stride == image.rows * image.row_stride;
+    }
+
+    index packed_together() const { return block_width * together_ * layer_.window.taps(); }
+
+    /// Packs all weights. Where one task alone needs those of an output channel, it does so itself, a part at a time,
+    /// so that they need not be brought from afar again.
     void pack_weights(int workers) {
         packed_ =
             std::make_unique_for_overwrite<Work[]>(static_cast<std::size_t>(packed_at(layer_.groups, 0) + cache_line));
         first_packed_ = packed();
-        const index blocks = ceil_div(layer_.out, lanes);
-        const double cost = static_cast<double>(lanes * layer_.taps());
-        parallel_for({layer_.groups * blocks, cost, 0, workers},
-                     [&](index number, Scratch) { pack_lanes(number / blocks, number % blocks * lanes); });
+        const index blocks = ceil_div(layer_.out, block_width);
+        const index parts = ceil_div(layer_.in, together_);
+        parallel_for({layer_.groups * blocks * parts, static_cast<double>(packed_together()), 0, workers},
+                     [&](index number, Scratch) {
+                         const index group = number / parts / blocks;
+                         const index first = number / parts % blocks * block_width;
+                         const index c = number % parts * together_;
+                         const index at =
+                             packed_at(group, first) + c * layer_.window.taps() * width_of_block(first, layer_.out);
+                         pack(group, first, c, first_packed_ + at);
+                     });
+    }
+
+    /// Packs the weights of a block of output channels and of the input channels from `c` on that are loaded together:
+    /// tap by tap those of all these.
+    void pack(index group, index block, index c, Work* target) const {
+        const index width = width_of_block(block, layer_.out);
+        for (index o = 0; o < width; o += lanes) {
+            pack_lanes(group * layer_.out + block + o, std::min(lanes, layer_.out - block - o), c, width, target + o);
+        }
+    }
+
+    /// Packs those of the `outs` output channels from `first` on, which are the lanes of a vector, for `pack`.
+    void pack_lanes(index first, index outs, index c, index width, Work* target) const {
+        const index taps = layer_.window.taps();
+        const index count = std::min(together_, layer_.in - c);
+        const Work* const dense = outs == lanes && count * taps >= lanes ? dense_weights(first) : nullptr;
+        Work square[lanes * lanes];
+        index channel = 0;
+        index tap = 0;
+        for (index done = 0; done < count * taps; done += lanes) {
+            const index here = std::min(lanes, count * taps - done);
+            const Work* vectors = square;
+            if (dense != nullptr) {  // the last ones with some of those before
+                const index behind = lanes - here;
+                detail::transpose_square(dense + c * taps + done - behind, layer_.taps(), square, lanes);
+                vectors += behind * lanes;
+            } else {
+                gather(first, outs, c * taps + done, here, square);
+            }
+            for (index i = 0; i < here; ++i) {
+                std::copy_n(vectors + i * lanes, lanes, target + (tap * count + channel) * width);
+                if (++tap == taps) {
+                    tap = 0;
+                    ++channel;
+                }
+            }
+        }
     }
 
     /// Where the weights of an output channel lie, if those of all channels follow each other; nullptr otherwise.
@@ -383,42 +449,17 @@ private:
         return dense ? reinterpret_cast<const Work*>(weight_.first.data) + channel * layer_.taps() : nullptr;
     }
 
-    /// Packs the weights of as many output channels as a vector has lanes: of the input channels that are loaded
-    /// together, tap by tap those of all channels.
-    void pack_lanes(index group, index first) const {
-        const index block = first / block_width * block_width;
-        const index width = width_of_block(block, layer_.out);
+    /// Gathers the weights `number` and following of `outs` output channels from `first` on, `count` vectors of them.
+    void gather(index first, index outs, index number, index count, Work* vectors) const {
         const index taps = layer_.window.taps();
         const ConstPlane& kernel = weight_.first;
-        const index channels = std::min(lanes, layer_.out - first);
-        const index apart = weight_.leading[0].stride;
-        const std::byte* const weights = kernel.data + (group * layer_.out + first) * apart;
-        const Work* const dense = channels == lanes ? dense_weights(group * layer_.out + first) : nullptr;
-        Work square[lanes * lanes];
-        index ready = 0;  // taps of channels that have been transposed
-        index number = 0;
-        for (index c = 0; c < layer_.in; c += together_) {
-            const index count = std::min(together_, layer_.in - c);
-            for (index j = 0; j < count; ++j) {
-                Work* target = first_packed_ + packed_at(group, block) + (c * taps + j) * width + (first - block);
-                for (index t = 0; t < taps; ++t, ++number, target += count * width) {
-                    if (dense != nullptr && number == ready && number + lanes <= layer_.taps()) {
-                        detail::transpose_square(dense + number, layer_.taps(), square, lanes);
-                        ready += lanes;
-                    }
-                    if (number < ready) {
-                        std::copy_n(square + (number - ready + lanes) * lanes, lanes, target);
-                        continue;
-                    }
-                    // The channels of a gradient's weights lie side by side.
-                    const std::byte* source = weights + (c + j) * weight_.leading[1].stride +
-                                              t / kernel.columns * kernel.row_stride +
-                                              t % kernel.columns * kernel.column_stride;
-                    std::fill_n(target + channels, lanes - channels, Work{});
-                    for (index o = 0; o < channels; ++o, source += apart) {
-                        std::memcpy(target + o, source, sizeof(Work));
-                    }
-                }
+        std::fill_n(vectors, count * lanes, Work{});
+        for (index i = number; i < number + count; ++i, vectors += lanes) {
+            // The output channels of a gradient's weights lie side by side.
+            const std::byte* source = kernel.at(i % taps / kernel.columns, i % taps % kernel.columns) +
+                                      first * weight_.leading[0].stride + i / taps * weight_.leading[1].stride;
+            for (index o = 0; o < outs; ++o, source += weight_.leading[0].stride) {
+                std::memcpy(vectors + o, source, sizeof(Work));
             }
         }
     }
@@ -439,38 +480,39 @@ private:
         OutputRun* rows = scratch.take<OutputRun>(shape_.rows);
         OutputRun* columns = scratch.take<OutputRun>(shape_.columns);
         Work* results = scratch.take<Work>(lanes * results_pitch());
+        const Work** planes = scratch.take<const Work*>(batch_);
+        Work* packed = scratch.take<Work>(packs_late_ ? packed_together() : 0);
         const index chunks = ceil_div(layer_.out, width_);
         const index image = tile.plane / (chunks * layer_.groups) * batch_;
-        const index images = std::min(batch_, layer_.images - image);
-        const index group = tile.plane / chunks % layer_.groups;
+        const Images images{image, std::min(batch_, layer_.images - image), tile.plane / chunks % layer_.groups};
         const index first = tile.plane % chunks * width_;
         const index last = std::min(first + width_, layer_.out);
-        load_bias(group * layer_.out + first, last - first, start);
-        const Runs runs = find_runs(tile, images, rows, columns);
+        load_bias(images.group * layer_.out + first, last - first, start);
+        const Runs runs = find_runs(tile, images.count, rows, columns);
         for (index c = 0; c < layer_.in; c += together_) {
-            const index count = std::min(together_, layer_.in - c);
             for (index i = 0; i < blocks_.count(); ++i) {
                 const WindowBlocks::Block block = blocks_[i];
-                for (index j = 0; j < images * count; ++j) {
-                    const index plane = layer_.in_plane(image + j / count, group, c + j % count);
-                    tile_.load(x_.plane(plane), tile.row, tile.column, tile.rows, tile.columns, block.row, block.column,
-                               inputs + j * tile_.size());
-                }
-                find_offsets(block, count, offsets);
-                const Part part{inputs, offsets, images, count, block};
+                const Part part = in_place_ && !runs.padded
+                                      ? find_inputs(images, c, planes, offsets)
+                                      : load_inputs(tile, images, c, block, inputs, planes, offsets);
                 const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
                 for (index o = first; o < last; o += block_width) {
                     const index width = width_of_block(o, layer_.out);
+                    if (packs_late_) {
+                        pack(images.group, o, c, packed);
+                    }
+                    const Work* weights =
+                        packs_late_ ? packed : first_packed_ + packed_at(images.group, o) + tap * width;
                     detail::with_count<detail::most_vectors>(width / lanes, [&](auto vectors) {
-                        add_part<vectors>(tile, runs, part, first_packed_ + packed_at(group, o) + tap * width,
-                                          tap == 0 ? start + (o - first) : nullptr, sums + (o - first));
+                        add_part<vectors>(tile, runs, part, weights, tap == 0 ? start + (o - first) : nullptr,
+                                          sums + (o - first));
                     });
                 }
             }
         }
         for (index o = first; o < last; o += lanes) {
-            write(tile, layer_.out_plane(image, group, o), images, std::min(lanes, last - o), sums + (o - first),
-                  results);
+            write(tile, layer_.out_plane(image, images.group, o), images.count, std::min(lanes, last - o),
+                  sums + (o - first), results);
         }
         write_.finish();
     }
@@ -490,22 +532,76 @@ private:
         index row_count;
         const OutputRun* columns;
         index column_count;
+        bool padded;  // some taps lie outside nevertheless
     };
 
     /// What is added to the sums at a time: a block of taps of some input channels of some images.
     struct Part {
-        const Work* inputs;
-        const index* offsets;  // of the taps, of each for all channels
+        const Work* const* planes;  // the first tap of the first output of each image
+        index pitch, step;          // from an output to the one below and to the one on its right
+        const index* offsets;       // of the taps, of each for all channels
         index images, channels;
         WindowBlocks::Block block;
     };
+
+    /// A group of channels of some images.
+    struct Images {
+        index first, count;
+        index group;
+    };
+
+    /// The input channels from `c` on where they lie, without what stands around them.
+    Part find_inputs(const Images& images, index c, const Work** planes, index* offsets) const {
+        const WindowAxis& down = layer_.window.rows;
+        const WindowAxis& across = layer_.window.columns;
+        const index pitch = x_.first.columns;
+        for (index i = 0; i < images.count; ++i) {
+            const ConstPlane plane = x_.plane(layer_.in_plane(images.first + i, images.group, c));
+            // Signed and unsigned types of one size may alias.
+            planes[i] = reinterpret_cast<const Work*>(plane.data) - down.before * pitch - across.before;
+        }
+        const index count = std::min(together_, layer_.in - c);
+        const WindowBlocks::Block block = blocks_[0];
+        find_offsets(block, count, pitch * x_.first.rows, offsets,
+                     [&](index row, index column) { return row * down.dilation * pitch + column * across.dilation; });
+        return {planes, down.stride * pitch, across.stride, offsets, images.count, count, block};
+    }
+
+    /// Loads a tile of each of the input channels from `c` on, with zeros around the images.
+    Part load_inputs(const Tile& tile, const Images& images, index c, const WindowBlocks::Block& block, Work* inputs,
+                     const Work** planes, index* offsets) const {
+        const index count = std::min(together_, layer_.in - c);
+        for (index i = 0; i < images.count; ++i) {
+            planes[i] = inputs;
+            const index first = layer_.in_plane(images.first + i, images.group, c);
+            for (index plane = first; plane < first + count; ++plane, inputs += tile_.size()) {
+                tile_.load(x_.plane(plane), tile.row, tile.column, tile.rows, tile.columns, block.row, block.column,
+                           inputs);
+            }
+        }
+        find_offsets(block, count, tile_.size(), offsets,
+                     [&](index row, index column) { return tile_.tap(row, column); });
+        return {planes, tile_.output_pitch(), tile_.output_step(), offsets, images.count, count, block};
+    }
+
+    template <class Tap>
+    static void find_offsets(const WindowBlocks::Block& block, index channels, index size, index* offsets,
+                             const Tap& tap) {
+        for (index row = 0; row < block.rows; ++row) {
+            for (index column = 0; column < block.columns; ++column) {
+                for (index c = 0; c < channels; ++c) {
+                    *offsets++ = tap(row, column) + c * size;
+                }
+            }
+        }
+    }
 
     /// Those runs, if less is multiplied in them than in all outputs as one: a few pixels fill no registers.
     Runs find_runs(const Tile& tile, index images, OutputRun* rows, OutputRun* columns) const {
         const WindowAxis& down = layer_.window.rows;
         const WindowAxis& across = layer_.window.columns;
         const Runs runs{rows, imkernels::find_runs(down, x_.first.rows, tile.row, tile.rows, rows), columns,
-                        imkernels::find_runs(across, x_.first.columns, tile.column, tile.columns, columns)};
+                        imkernels::find_runs(across, x_.first.columns, tile.column, tile.columns, columns), false};
         const auto groups = [](index outputs) {
             return ceil_div(outputs, detail::sums_together<detail::most_vectors>);
         };
@@ -518,19 +614,12 @@ private:
         if (products < groups(images * tile.rows * tile.columns) * layer_.window.taps()) {
             return runs;
         }
+        const auto cut = [](index taps, const OutputRun& run) { return run.end - run.begin < taps; };
+        const bool padded =
+            runs.row_count > 1 || runs.column_count > 1 || cut(down.size, rows[0]) || cut(across.size, columns[0]);
         rows[0] = {0, tile.rows, 0, down.size};
         columns[0] = {0, tile.columns, 0, across.size};
-        return {rows, 1, columns, 1};
-    }
-
-    void find_offsets(const WindowBlocks::Block& block, index channels, index* offsets) const {
-        for (index row = 0; row < block.rows; ++row) {
-            for (index column = 0; column < block.columns; ++column) {
-                for (index c = 0; c < channels; ++c) {
-                    *offsets++ = tile_.tap(row, column) + c * tile_.size();
-                }
-            }
-        }
+        return {rows, 1, columns, 1, padded};
     }
 
     /// The taps of a part that lie on the image for some outputs; of a window that is cut, all.
@@ -563,8 +652,7 @@ private:
                 for (index j = 0; j < together; ++j) {
                     const index y = rows.first + row;
                     const index x = columns.first + column;
-                    pixels[j] = part.inputs + image * part.channels * tile_.size() + y * tile_.output_pitch() +
-                                x * tile_.output_step();
+                    pixels[j] = part.planes[image] + y * part.pitch + x * part.step;
                     targets[j] = sums + ((image * tile.rows + y) * tile.columns + x) * width_;
                     if (done + j + 1 < all && ++column == columns.count) {  // past the end: the last one again
                         column = 0;
@@ -605,7 +693,9 @@ private:
     TileShape shape_;
     WindowBlocks blocks_;
     ZeroPaddedTile<Work> tile_;
-    index together_;  // input channels that are loaded together
+    index together_;   // input channels that are loaded together
+    bool in_place_;    // or read where they lie, if padding is left out
+    bool packs_late_;  // each task its weights
     detail::ResultWriter<Result, FromNumber> write_;
     std::unique_ptr<Work[]> packed_;
     Work* first_packed_ = nullptr;
