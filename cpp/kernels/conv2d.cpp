@@ -326,10 +326,11 @@ private:
     index pixels() const { return out_.first.rows * out_.first.columns; }
 
     /// Small images share a task, so that they share the loading of the weights, and so that none of them leaves a part
-    /// of the sums that registers hold idle.
+    /// of the sums that registers hold idle: the more the better, as long as there are tasks for many threads.
     index choose_batch() const {
-        const bool many = layer_.groups * ceil_div(layer_.out, block_width) >= few_tasks;
-        return evenly(layer_.images, (many ? most_pixels : most_pixels / 2) / std::max<index>(1, pixels()));
+        const index fair = layer_.images * layer_.groups * ceil_div(layer_.out, block_width) / few_tasks;
+        const index size = std::max<index>(1, pixels());
+        return evenly(layer_.images, std::min(most_pixels / size, std::max(most_pixels / 2 / size, fair)));
     }
     index batches() const { return ceil_div(layer_.images, batch_); }
 
