@@ -78,9 +78,13 @@ template <class Number>
 double sum_of_part(const Number* numbers, index count) {
     constexpr index sums = 32;
     constexpr index vectors = sums / lanes;
+    constexpr index ahead = 8192 / static_cast<index>(sizeof(Number));  // past the end of a page, where hardware stops
     Lanes<double> sum[vectors] = {};
     index x = 0;
     for (; x + sums <= count; x += sums) {
+        for (index i = 0; i < sums; i += cache_line / static_cast<index>(sizeof(Number))) {
+            prefetch(numbers + x + ahead + i);
+        }
         for (index i = 0; i < vectors; ++i) {
             sum[i] += load_widened<double>(numbers + x + i * lanes);
         }
