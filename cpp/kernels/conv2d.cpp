@@ -89,6 +89,7 @@ public:
           one_step_(blocks_.count() == 1 && together_ >= layer_.in),
           pitch_(one_step_ ? shape_.columns : shape_.columns + row_slack),
           write_(out),
+          in_place_(one_step_ && has_rows_of<Result>(out) && !write_.streams()),
           offsets_(detail::tap_offsets(tile_, blocks_.first(), together_)),
           starts_(static_cast<std::size_t>(layer.groups * padded_out())) {
         require(tile_.can_read(), "conv2d: no loop for these element types");
@@ -158,6 +159,8 @@ private:
         const index number = tile.plane / portions;  // of a group of an image
         const index first = tile.plane % portions * most_width;
         const index last = std::min(first + most_width, layer_.out);
+        // The last vectors of a row may overlap, so that nothing is written past its end.
+        const bool in_place = in_place_ && tile.columns >= 2 * lane_count<Work>;
         for (index c = 0; c == 0 || c < layer_.in; c += together_) {
             const index count = std::min(together_, layer_.in - c);
             for (index i = 0; i < blocks_.count(); ++i) {
@@ -168,9 +171,14 @@ private:
                 }
                 const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
                 for (index o = first; o < last; o += outs_from(o)) {
-                    Work* target = sums + (one_step_ ? 0 : (o - first) * channel_pitch());
                     const Part part{number % layer_.groups * padded_out() + o, outs_from(o), count, tap};
-                    add_block(tile, part, block, inputs, target);
+                    if (in_place && part.outs <= last - o) {
+                        add_block(tile, part, block, inputs, results(tile, number * layer_.out + o));
+                        continue;
+                    }
+                    Work* target = sums + (one_step_ ? 0 : (o - first) * channel_pitch());
+                    // In a single step rows follow each other; what is written past the end of one is overwritten.
+                    add_block(tile, part, block, inputs, {target, one_step_ ? tile.columns : pitch_, channel_pitch()});
                     if (one_step_) {
                         write(tile, number * layer_.out + o, std::min(part.outs, last - o), target);
                     }
@@ -183,6 +191,19 @@ private:
         write_.finish();
     }
 
+    /// Where sums are added up: rows lie `row_pitch` elements apart, channels `channel_pitch`.
+    struct Sums {
+        Work* first;
+        index row_pitch, channel_pitch;
+    };
+
+    /// A tile of results from a channel on. Signed and unsigned types of one size may alias.
+    Sums results(const Tile& tile, index channel) const {
+        constexpr index size = sizeof(Work);
+        return {reinterpret_cast<Work*>(out_.plane(channel).at(tile.row, tile.column)), out_.first.row_stride / size,
+                out_.leading.back().stride / size};
+    }
+
     /// Output channels that are computed together, of which packed weights and starts begin at `out`, and the input
     /// channels that are loaded, of which the weights begin at `tap`.
     struct Part {
@@ -191,14 +212,13 @@ private:
     };
 
     void add_block(const Tile& tile, const Part& part, const WindowBlocks::Block& block, const Work* inputs,
-                   Work* sums) const {
+                   const Sums& sums) const {
         const Work* weights = packed_.data() + part.out * layer_.taps() + part.tap * part.outs;
         const Work* starts = part.tap == 0 ? starts_.data() + part.out : nullptr;
-        // In a single step rows of sums follow each other, and what is written past the end of one is overwritten.
-        const detail::OutputRows rows{tile.rows, tile.columns, tile_.output_pitch(), one_step_ ? tile.columns : pitch_};
+        const detail::OutputRows rows{tile.rows, tile.columns, tile_.output_pitch(), sums.row_pitch};
         const detail::Taps taps{block.rows, block.columns, tile_.tap(1, 0), offsets_.data()};
         if (part.outs == 1 && taps.pitch == rows.pixel_pitch) {
-            return add_rows(rows, {taps, part.channels, tile_.size()}, weights, inputs, starts, sums);
+            return add_rows(rows, {taps, part.channels, tile_.size()}, weights, inputs, starts, sums.first);
         }
         auto* leaf = detail::add_weighted_vectors<Work, most_outs>;
         if (part.outs == 1) {
@@ -208,8 +228,8 @@ private:
         } else if (part.outs < most_outs) {
             leaf = detail::add_weighted_vectors<Work, 4>;
         }
-        leaf(inputs, offsets_.data(), part.channels * block.rows * block.columns, weights, starts, rows, sums,
-             channel_pitch());
+        leaf(inputs, offsets_.data(), part.channels * block.rows * block.columns, weights, starts, rows, sums.first,
+             sums.channel_pitch);
     }
 
     /// Adds up a few rows of outputs at a time.
@@ -244,6 +264,7 @@ private:
     bool one_step_;   // they are all
     index pitch_;     // of rows of sums
     detail::ResultWriter<Result, FromNumber> write_;
+    bool in_place_;               // sums are added up where results go
     std::vector<index> offsets_;  // of the taps of a block in the channels
     std::vector<Work> starts_;    // the bias
     std::vector<Work> packed_;

@@ -10,6 +10,7 @@
 #include "core/window.hpp"
 #include "rows/row_reader.hpp"
 #include "rows/tile_loader.hpp"
+#include "simd/lanes.hpp"
 
 namespace imkernels {
 
@@ -72,13 +73,28 @@ private:
                 const index line = window_.rows.position(row + output, tap_row) + y;
                 if (line < 0 || line >= plane.rows) {
                     clear(tile, pitch_);
-                } else if (whole_rows_) {
+                    continue;
+                }
+                bring_near(plane, line);
+                if (whole_rows_) {
                     load_span(plane, line, whole, tile);
                 } else {
                     for (index phase = 0; phase < across.step(); ++phase) {
                         load_span(plane, line, span(plane, left + phase, across.stride, length), tile + phase * run_);
                     }
                 }
+            }
+        }
+    }
+
+    /// Has pixels fetched that lie a little further on, as many as a row has: rows are too short, and too many of them
+    /// lie apart, for hardware to do so in time.
+    void bring_near(const ConstPlane& plane, index line) const {
+        constexpr index ahead = 4096;
+        if (native_) {
+            const std::byte* const pixels = plane.at(line, 0) + ahead;
+            for (index byte = 0; byte < plane.columns * index{sizeof(Work)}; byte += cache_line) {
+                prefetch(pixels + byte);
             }
         }
     }

@@ -29,21 +29,25 @@ struct OutputRows {
 
 /// sums[o * pitch + x] = start + sum over t < count of weights[t * outs + o] * first[offsets[t] + x] for the places x
 /// of the outputs, in this order. It starts with starts[o], or with what stands there where there is no `starts`.
-/// Rows are written one after the other, each up to whole vectors.
+/// Rows are written one after the other, each up to whole vectors; where there are `starts`, the last two of them
+/// overlap instead if the row is long enough.
 template <class Work, index outs>
 void add_weighted_vectors(const Work* first, const index* offsets, index count, const Work* weights, const Work* starts,
                           const OutputRows& outputs, Work* sums, index pitch) {
     constexpr index vectors = vectors_together(outs);
     constexpr index lanes = lane_count<Work>;
     const index in_row = ceil_div(outputs.columns, lanes);
+    const bool overlap = starts != nullptr && outputs.columns >= lanes;
+    const index last = overlap ? outputs.columns - lanes : (in_row - 1) * lanes;  // vector of a row
     index row = 0;
     index number = 0;  // of a vector in the row
     for (index done = 0; done < outputs.rows * in_row; done += vectors) {
         const Work* pixels[vectors];
         Work* targets[vectors];
         for (index v = 0; v < vectors; ++v) {
-            pixels[v] = first + row * outputs.pixel_pitch + number * lanes;
-            targets[v] = sums + row * outputs.sum_pitch + number * lanes;
+            const index x = std::min(number * lanes, last);
+            pixels[v] = first + row * outputs.pixel_pitch + x;
+            targets[v] = sums + row * outputs.sum_pitch + x;
             if (number + 1 < in_row) {
                 ++number;
             } else if (row + 1 < outputs.rows) {  // past the end: the last one again
