@@ -228,6 +228,18 @@ def test_a_number_that_is_none_stays_in_its_windows(channels, odd):
         )
 
 
+@pytest.mark.parametrize("outputs", range(1, 10))
+@pytest.mark.parametrize("columns", [7, 16, 31, 32, 47, 64])
+def test_nothing_is_written_beside_the_result(outputs, columns):
+    x, weight, _, keywords = layer((2, outputs, 1), ((5, columns), (3, 3), {"padding": 1}), "f4", images=(3,))
+    expected = ik.conv2d(x, weight, **keywords)
+    around = np.full((5, outputs + 2, 7, columns + 2), 7, "f4")
+    ik.conv2d(x, weight, out=around[1:-1, 1:-1, 1:-1, 1:-1], **keywords)
+    np.testing.assert_array_equal(around[1:-1, 1:-1, 1:-1, 1:-1], expected)
+    around[1:-1, 1:-1, 1:-1, 1:-1] = 7
+    assert (around == 7).all()
+
+
 def test_float16_is_computed_in_float32():
     for channels in [(3, 2, 1), (3, 40, 1), (4, 4, 4)]:
         x, weight, grad, keywords = layer(channels, GEOMETRIES[0], "f2")

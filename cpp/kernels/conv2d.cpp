@@ -428,36 +428,56 @@ private:
     /// Packs the weights of a block of output channels and of the input channels from `c` on that are loaded together:
     /// tap by tap those of all these.
     void pack(index group, index block, index c, Work* target) const {
+        const index first = group * layer_.out + block;
         const index width = width_of_block(block, layer_.out);
-        for (index o = 0; o < width; o += lanes) {
-            pack_lanes(group * layer_.out + block + o, std::min(lanes, layer_.out - block - o), c, width, target + o);
+        const index outs = std::min(width, layer_.out - block);
+        const index dense =
+            std::min(together_, layer_.in - c) * layer_.window.taps() >= lanes && dense_weights(first) != nullptr
+                ? outs / lanes * lanes
+                : 0;
+        for (index o = 0; o < dense; o += lanes) {
+            pack_dense(dense_weights(first + o), c, width, target + o);
+        }
+        if (dense < outs) {
+            pack_others(first + dense, outs - dense, c, width, target + dense);
         }
     }
 
-    /// Packs those of the `outs` output channels from `first` on, which are the lanes of a vector, for `pack`.
-    void pack_lanes(index first, index outs, index c, index width, Work* target) const {
+    /// Packs those of as many output channels as a vector has lanes, which follow each other, channel by channel.
+    void pack_dense(const Work* weights, index c, index width, Work* target) const {
         const index taps = layer_.window.taps();
         const index count = std::min(together_, layer_.in - c);
-        const Work* const dense = outs == lanes && count * taps >= lanes ? dense_weights(first) : nullptr;
         Work square[lanes * lanes];
         index channel = 0;
         index tap = 0;
         for (index done = 0; done < count * taps; done += lanes) {
-            const index here = std::min(lanes, count * taps - done);
-            const Work* vectors = square;
-            if (dense != nullptr) {  // the last ones with some of those before
-                const index behind = lanes - here;
-                detail::transpose_square(dense + c * taps + done - behind, layer_.taps(), square, lanes);
-                vectors += behind * lanes;
-            } else {
-                gather(first, outs, c * taps + done, here, square);
-            }
-            for (index i = 0; i < here; ++i) {
-                std::copy_n(vectors + i * lanes, lanes, target + (tap * count + channel) * width);
+            const index first = std::min(done, count * taps - lanes);  // the last ones with some of those before
+            detail::transpose_square(weights + c * taps + first, layer_.taps(), square, lanes);
+            for (index i = done - first; i < lanes; ++i) {
+                std::copy_n(square + i * lanes, lanes, target + (tap * count + channel) * width);
                 if (++tap == taps) {
                     tap = 0;
                     ++channel;
                 }
+            }
+        }
+    }
+
+    /// Packs those of `outs` output channels, with zeros up to whole vectors. In the weights of a gradient they lie
+    /// near each other, and input channels far apart.
+    void pack_others(index first, index outs, index c, index width, Work* target) const {
+        const index count = std::min(together_, layer_.in - c);
+        const index apart = weight_.leading[0].stride;
+        for (index channel = 0; channel < count; ++channel) {
+            ConstPlane kernel = weight_.first;
+            kernel.data += first * apart + (c + channel) * weight_.leading[1].stride;
+            for (index tap = 0; tap < layer_.window.taps(); ++tap) {
+                const std::byte* source = kernel.at(tap / kernel.columns, tap % kernel.columns);
+                Work* const row = target + (tap * count + channel) * width;
+                for (index o = 0; o < outs; ++o, source += apart) {
+                    std::memcpy(row + o, source, sizeof(Work));
+                }
+                std::fill(row + outs, row + round_up(outs, lanes), Work{});
             }
         }
     }
@@ -469,21 +489,6 @@ private:
                            weight_.leading[0].stride == layer_.taps() * size;
         // Signed and unsigned types of one size may alias.
         return dense ? reinterpret_cast<const Work*>(weight_.first.data) + channel * layer_.taps() : nullptr;
-    }
-
-    /// Gathers the weights `number` and following of `outs` output channels from `first` on, `count` vectors of them.
-    void gather(index first, index outs, index number, index count, Work* vectors) const {
-        const index taps = layer_.window.taps();
-        const ConstPlane& kernel = weight_.first;
-        std::fill_n(vectors, count * lanes, Work{});
-        for (index i = number; i < number + count; ++i, vectors += lanes) {
-            // The output channels of a gradient's weights lie side by side.
-            const std::byte* source = kernel.at(i % taps / kernel.columns, i % taps % kernel.columns) +
-                                      first * weight_.leading[0].stride + i / taps * weight_.leading[1].stride;
-            for (index o = 0; o < outs; ++o, source += weight_.leading[0].stride) {
-                std::memcpy(vectors + o, source, sizeof(Work));
-            }
-        }
     }
 
     /// Where packed weights start: on a cache line.
