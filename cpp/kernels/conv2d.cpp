@@ -159,8 +159,6 @@ private:
         const index number = tile.plane / portions;  // of a group of an image
         const index first = tile.plane % portions * most_width;
         const index last = std::min(first + most_width, layer_.out);
-        // The last vectors of a row may overlap, so that nothing is written past its end.
-        const bool in_place = in_place_ && tile.columns >= 2 * lane_count<Work>;
         for (index c = 0; c == 0 || c < layer_.in; c += together_) {
             const index count = std::min(together_, layer_.in - c);
             for (index i = 0; i < blocks_.count(); ++i) {
@@ -172,15 +170,15 @@ private:
                 const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
                 for (index o = first; o < last; o += outs_from(o)) {
                     const Part part{number % layer_.groups * padded_out() + o, outs_from(o), count, tap};
-                    if (in_place && part.outs <= last - o) {
+                    if (fits_in_place(tile, part, last - o)) {
                         add_block(tile, part, block, inputs, results(tile, number * layer_.out + o));
                         continue;
                     }
-                    Work* target = sums + (one_step_ ? 0 : (o - first) * channel_pitch());
-                    // In a single step rows follow each other; what is written past the end of one is overwritten.
-                    add_block(tile, part, block, inputs, {target, one_step_ ? tile.columns : pitch_, channel_pitch()});
+                    const Sums target = one_step_ ? Sums{sums, tile.columns, channel_pitch()}
+                                                  : Sums{sums + (o - first) * channel_pitch(), pitch_, channel_pitch()};
+                    add_block(tile, part, block, inputs, target);
                     if (one_step_) {
-                        write(tile, number * layer_.out + o, std::min(part.outs, last - o), target);
+                        write(tile, number * layer_.out + o, std::min(part.outs, last - o), sums);
                     }
                 }
             }
@@ -191,7 +189,8 @@ private:
         write_.finish();
     }
 
-    /// Where sums are added up: rows lie `row_pitch` elements apart, channels `channel_pitch`.
+    /// Where sums are added up: rows lie `row_pitch` elements apart, channels `channel_pitch`. In a single step rows
+    /// may follow each other: what is written past the end of one is overwritten.
     struct Sums {
         Work* first;
         index row_pitch, channel_pitch;
@@ -210,6 +209,12 @@ private:
         index out, outs;
         index channels, tap;
     };
+
+    /// Whether the sums of a part, for `outs` channels, can be added up where results go: of a row long enough the last
+    /// vectors overlap, so that nothing is written past its end.
+    bool fits_in_place(const Tile& tile, const Part& part, index outs) const {
+        return in_place_ && tile.columns >= 2 * lane_count<Work> && part.outs <= outs;
+    }
 
     void add_block(const Tile& tile, const Part& part, const WindowBlocks::Block& block, const Work* inputs,
                    const Sums& sums) const {
@@ -323,14 +328,8 @@ public:
             pack_weights(workers);
         }
         const index parts = batches() * layer_.groups * ceil_div(layer_.out, width_);
-        const std::size_t bytes = Scratch::bytes<Work>(tile_.sizes(batch_ * together_)) +
-                                  Scratch::bytes<Work>(results_pitch() * width_) + Scratch::bytes<Work>(width_) +
-                                  Scratch::bytes<index>(together_ * blocks_.first().taps()) +
-                                  Scratch::bytes<OutputRun>(shape_.rows) + Scratch::bytes<OutputRun>(shape_.columns) +
-                                  Scratch::bytes<Work>(lanes * results_pitch()) + Scratch::bytes<const Work*>(batch_) +
-                                  Scratch::bytes<Work>(packs_late_ ? packed_together() : 0);
         const TileGrid grid(parts, out_.first.rows, out_.first.columns, shape_, cost_ * static_cast<double>(batch_), 1);
-        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { convolve(tile, scratch); });
+        grid.for_each(scratch_bytes(), workers, [&](const Tile& tile, Scratch scratch) { convolve(tile, scratch); });
     }
 
 private:
@@ -396,12 +395,17 @@ private:
 
     bool is_whole_image() const { return shape_.rows == out_.first.rows && shape_.columns == out_.first.columns; }
 
+    /// Input channels from `c` on that are loaded together.
+    index channels_from(index c) const { return std::min(together_, layer_.in - c); }
+
     /// Small images whose channels follow each other are near as they are.
     bool can_read_in_place() const {
         const ConstPlane& image = x_.first;
+        constexpr index size = sizeof(Work);
         return is_whole_image() && blocks_.count() == 1 && has_rows_of<Result>(x_) &&
-               image.rows * image.columns <= most_pixels && image.row_stride == image.columns * image.column_stride &&
-               x_.leading.back().stride == image.rows * image.row_stride;
+               image.rows * image.columns <= most_pixels &&
+               (image.rows == 1 || image.row_stride == image.columns * size) &&
+               x_.leading.back().stride == image.rows * image.columns * size;
     }
 
     index packed_together() const { return block_width * together_ * layer_.window.taps(); }
@@ -431,22 +435,21 @@ private:
         const index first = group * layer_.out + block;
         const index width = width_of_block(block, layer_.out);
         const index outs = std::min(width, layer_.out - block);
-        const index dense =
-            std::min(together_, layer_.in - c) * layer_.window.taps() >= lanes && dense_weights(first) != nullptr
-                ? outs / lanes * lanes
-                : 0;
-        for (index o = 0; o < dense; o += lanes) {
-            pack_dense(dense_weights(first + o), c, width, target + o);
+        const Work* const dense = dense_weights(first);
+        const bool fill_square = dense != nullptr && channels_from(c) * layer_.window.taps() >= lanes;
+        const index in_squares = fill_square ? outs / lanes * lanes : 0;
+        for (index o = 0; o < in_squares; o += lanes) {
+            pack_dense(dense + o * layer_.taps(), c, width, target + o);
         }
-        if (dense < outs) {
-            pack_others(first + dense, outs - dense, c, width, target + dense);
+        if (in_squares < outs) {
+            pack_others(first + in_squares, outs - in_squares, c, width, target + in_squares);
         }
     }
 
     /// Packs those of as many output channels as a vector has lanes, which follow each other, channel by channel.
     void pack_dense(const Work* weights, index c, index width, Work* target) const {
         const index taps = layer_.window.taps();
-        const index count = std::min(together_, layer_.in - c);
+        const index count = channels_from(c);
         Work square[lanes * lanes];
         index channel = 0;
         index tap = 0;
@@ -466,7 +469,7 @@ private:
     /// Packs those of `outs` output channels, with zeros up to whole vectors. In the weights of a gradient they lie
     /// near each other, and input channels far apart.
     void pack_others(index first, index outs, index c, index width, Work* target) const {
-        const index count = std::min(together_, layer_.in - c);
+        const index count = channels_from(c);
         const index apart = weight_.leading[0].stride;
         for (index channel = 0; channel < count; ++channel) {
             ConstPlane kernel = weight_.first;
@@ -499,47 +502,68 @@ private:
         return packed_.get() + skipped;
     }
 
-    void convolve(const Tile& tile, Scratch scratch) const {
-        Work* inputs = scratch.take<Work>(tile_.sizes(batch_ * together_));
-        Work* sums = scratch.take<Work>(results_pitch() * width_);
-        Work* start = scratch.take<Work>(width_);
-        index* offsets = scratch.take<index>(together_ * blocks_.first().taps());
-        OutputRun* rows = scratch.take<OutputRun>(shape_.rows);
-        OutputRun* columns = scratch.take<OutputRun>(shape_.columns);
-        Work* results = scratch.take<Work>(lanes * results_pitch());
-        const Work** planes = scratch.take<const Work*>(batch_);
-        Work* packed = scratch.take<Work>(packs_late_ ? packed_together() : 0);
+    /// What a task computes: some output channels of a group, of some images.
+    struct Task {
+        index image, images;
+        index group;
+        index first, last;
+    };
+
+    Task task(const Tile& tile) const {
         const index chunks = ceil_div(layer_.out, width_);
         const index image = tile.plane / (chunks * layer_.groups) * batch_;
-        const Images images{image, std::min(batch_, layer_.images - image), tile.plane / chunks % layer_.groups};
         const index first = tile.plane % chunks * width_;
-        const index last = std::min(first + width_, layer_.out);
-        load_bias(images.group * layer_.out + first, last - first, start);
-        const Runs runs = find_runs(tile, images.count, rows, columns);
+        return {image, std::min(batch_, layer_.images - image), tile.plane / chunks % layer_.groups, first,
+                std::min(first + width_, layer_.out)};
+    }
+
+    /// Room of a task.
+    struct Buffers {
+        Work* inputs;
+        const Work** planes;
+        index* offsets;
+        Work* packed;
+        Work* start;
+        Work* sums;
+        Work* results;
+        OutputRun* rows;
+        OutputRun* columns;
+    };
+
+    std::size_t scratch_bytes() const {
+        return Scratch::bytes<Work>(tile_.sizes(batch_ * together_)) + Scratch::bytes<const Work*>(batch_) +
+               Scratch::bytes<index>(together_ * blocks_.first().taps()) +
+               Scratch::bytes<Work>(packs_late_ ? packed_together() : 0) + Scratch::bytes<Work>(width_) +
+               Scratch::bytes<Work>(results_pitch() * width_) + Scratch::bytes<Work>(lanes * results_pitch()) +
+               Scratch::bytes<OutputRun>(shape_.rows) + Scratch::bytes<OutputRun>(shape_.columns);
+    }
+
+    Buffers buffers(Scratch scratch) const {
+        // In braces they are taken in order.
+        return {scratch.take<Work>(tile_.sizes(batch_ * together_)),
+                scratch.take<const Work*>(batch_),
+                scratch.take<index>(together_ * blocks_.first().taps()),
+                scratch.take<Work>(packs_late_ ? packed_together() : 0),
+                scratch.take<Work>(width_),
+                scratch.take<Work>(results_pitch() * width_),
+                scratch.take<Work>(lanes * results_pitch()),
+                scratch.take<OutputRun>(shape_.rows),
+                scratch.take<OutputRun>(shape_.columns)};
+    }
+
+    void convolve(const Tile& tile, Scratch scratch) const {
+        const Task task = this->task(tile);
+        const Buffers buffers = this->buffers(scratch);
+        load_bias(task.group * layer_.out + task.first, task.last - task.first, buffers.start);
+        const Runs runs = find_runs(tile, task.images, buffers.rows, buffers.columns);
         for (index c = 0; c < layer_.in; c += together_) {
             for (index i = 0; i < blocks_.count(); ++i) {
-                const WindowBlocks::Block block = blocks_[i];
-                const Part part = in_place_ && !runs.padded
-                                      ? find_inputs(images, c, planes, offsets)
-                                      : load_inputs(tile, images, c, block, inputs, planes, offsets);
-                const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
-                for (index o = first; o < last; o += block_width) {
-                    const index width = width_of_block(o, layer_.out);
-                    if (packs_late_) {
-                        pack(images.group, o, c, packed);
-                    }
-                    const Work* weights =
-                        packs_late_ ? packed : first_packed_ + packed_at(images.group, o) + tap * width;
-                    detail::with_count<detail::most_vectors>(width / lanes, [&](auto vectors) {
-                        add_part<vectors>(tile, runs, part, weights, tap == 0 ? start + (o - first) : nullptr,
-                                          sums + (o - first));
-                    });
-                }
+                add_block(tile, task, runs, c, blocks_[i], buffers);
             }
         }
-        for (index o = first; o < last; o += lanes) {
-            write(tile, layer_.out_plane(image, images.group, o), images.count, std::min(lanes, last - o),
-                  sums + (o - first), results);
+        for (index o = task.first; o < task.last; o += lanes) {
+            write(tile, layer_.out_plane(task.image, task.group, o), task.images, std::min(lanes, task.last - o),
+                  buffers.sums + (o - task.first), buffers.results);
         }
         write_.finish();
     }
@@ -571,44 +595,60 @@ private:
         WindowBlocks::Block block;
     };
 
-    /// A group of channels of some images.
-    struct Images {
-        index first, count;
-        index group;
-    };
+    /// Adds what a block of taps of the input channels from `c` on gives to all sums of a task.
+    void add_block(const Tile& tile, const Task& task, const Runs& runs, index c, const WindowBlocks::Block& block,
+                   const Buffers& buffers) const {
+        const Part part =
+            in_place_ && !runs.padded ? find_inputs(task, c, buffers) : load_inputs(tile, task, c, block, buffers);
+        const index tap = c * layer_.window.taps() + block.row * layer_.window.columns.size + block.column;
+        for (index o = task.first; o < task.last; o += block_width) {
+            const index width = width_of_block(o, layer_.out);
+            if (packs_late_) {
+                pack(task.group, o, c, buffers.packed);
+            }
+            const Work* const weights =
+                packs_late_ ? buffers.packed : first_packed_ + packed_at(task.group, o) + tap * width;
+            const index number = o - task.first;
+            detail::with_count<detail::most_vectors>(width / lanes, [&](auto vectors) {
+                add_part<vectors>(tile, runs, part, weights, tap == 0 ? buffers.start + number : nullptr,
+                                  buffers.sums + number);
+            });
+        }
+    }
 
-    /// The input channels from `c` on where they lie, without what stands around them.
-    Part find_inputs(const Images& images, index c, const Work** planes, index* offsets) const {
+    /// The input channels from `c` on where they lie. Taps outside the images are left out.
+    Part find_inputs(const Task& task, index c, const Buffers& buffers) const {
         const WindowAxis& down = layer_.window.rows;
         const WindowAxis& across = layer_.window.columns;
         const index pitch = x_.first.columns;
-        for (index i = 0; i < images.count; ++i) {
-            const ConstPlane plane = x_.plane(layer_.in_plane(images.first + i, images.group, c));
+        for (index i = 0; i < task.images; ++i) {
+            const ConstPlane plane = x_.plane(layer_.in_plane(task.image + i, task.group, c));
             // Signed and unsigned types of one size may alias.
-            planes[i] = reinterpret_cast<const Work*>(plane.data) - down.before * pitch - across.before;
+            buffers.planes[i] = reinterpret_cast<const Work*>(plane.data) - down.before * pitch - across.before;
         }
-        const index count = std::min(together_, layer_.in - c);
         const WindowBlocks::Block block = blocks_[0];
-        find_offsets(block, count, pitch * x_.first.rows, offsets,
+        find_offsets(block, channels_from(c), pitch * x_.first.rows, buffers.offsets,
                      [&](index row, index column) { return row * down.dilation * pitch + column * across.dilation; });
-        return {planes, down.stride * pitch, across.stride, offsets, images.count, count, block};
+        return {buffers.planes, down.stride * pitch, across.stride, buffers.offsets,
+                task.images,    channels_from(c),    block};
     }
 
     /// Loads a tile of each of the input channels from `c` on, with zeros around the images.
-    Part load_inputs(const Tile& tile, const Images& images, index c, const WindowBlocks::Block& block, Work* inputs,
-                     const Work** planes, index* offsets) const {
-        const index count = std::min(together_, layer_.in - c);
-        for (index i = 0; i < images.count; ++i) {
-            planes[i] = inputs;
-            const index first = layer_.in_plane(images.first + i, images.group, c);
+    Part load_inputs(const Tile& tile, const Task& task, index c, const WindowBlocks::Block& block,
+                     const Buffers& buffers) const {
+        const index count = channels_from(c);
+        Work* inputs = buffers.inputs;
+        for (index i = 0; i < task.images; ++i) {
+            buffers.planes[i] = inputs;
+            const index first = layer_.in_plane(task.image + i, task.group, c);
             for (index plane = first; plane < first + count; ++plane, inputs += tile_.size()) {
                 tile_.load(x_.plane(plane), tile.row, tile.column, tile.rows, tile.columns, block.row, block.column,
                            inputs);
             }
         }
-        find_offsets(block, count, tile_.size(), offsets,
+        find_offsets(block, count, tile_.size(), buffers.offsets,
                      [&](index row, index column) { return tile_.tap(row, column); });
-        return {planes, tile_.output_pitch(), tile_.output_step(), offsets, images.count, count, block};
+        return {buffers.planes, tile_.output_pitch(), tile_.output_step(), buffers.offsets, task.images, count, block};
     }
 
     template <class Tap>
@@ -623,7 +663,8 @@ private:
         }
     }
 
-    /// Those runs, if less is multiplied in them than in all outputs as one: a few pixels fill no registers.
+    /// Those rows and columns, if less is multiplied in them than in all outputs as one: a few pixels fill no
+    /// registers.
     Runs find_runs(const Tile& tile, index images, OutputRun* rows, OutputRun* columns) const {
         const WindowAxis& down = layer_.window.rows;
         const WindowAxis& across = layer_.window.columns;

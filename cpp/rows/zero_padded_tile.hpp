@@ -10,7 +10,6 @@
 #include "core/window.hpp"
 #include "rows/row_reader.hpp"
 #include "rows/tile_loader.hpp"
-#include "simd/lanes.hpp"
 
 namespace imkernels {
 
@@ -88,13 +87,13 @@ private:
     }
 
     /// Has pixels fetched that lie a little further on, as many as a row has: rows are too short, and too many of them
-    /// lie apart, for hardware to do so in time.
-    void bring_near(const ConstPlane& plane, index line) const {
+    /// lie apart, for hardware to do so in time. To be inlined: GCC takes it for a function without effect.
+    [[gnu::always_inline]] void bring_near(const ConstPlane& plane, index line) const {
         constexpr index ahead = 4096;
         if (native_) {
             const std::byte* const pixels = plane.at(line, 0) + ahead;
-            for (index byte = 0; byte < plane.columns * index{sizeof(Work)}; byte += cache_line) {
-                prefetch(pixels + byte);
+            for (index i = 0; i < plane.columns; i += at_once) {
+                __builtin_prefetch(pixels + i * index{sizeof(Work)});
             }
         }
     }
