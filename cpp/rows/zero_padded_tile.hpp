@@ -74,7 +74,7 @@ private:
                     clear(tile, pitch_);
                     continue;
                 }
-                bring_near(plane, line);
+                bring_near(plane, line, left, columns);
                 if (whole_rows_) {
                     load_span(plane, line, whole, tile);
                 } else {
@@ -86,13 +86,16 @@ private:
         }
     }
 
-    /// Has pixels fetched that lie a little further on, as many as a row has: rows are too short, and too many of them
-    /// lie apart, for hardware to do so in time. To be inlined: GCC takes it for a function without effect.
-    [[gnu::always_inline]] void bring_near(const ConstPlane& plane, index line) const {
-        constexpr index ahead = 4096;
-        if (native_) {
-            const std::byte* const pixels = plane.at(line, 0) + ahead;
-            for (index i = 0; i < plane.columns; i += at_once) {
+    /// Has the pixels fetched that lie where those of a row do, a few kilobytes further down: rows are too short, and
+    /// too many of them lie apart, for hardware to do so in time. To be inlined: GCC takes it for a function without
+    /// effect.
+    [[gnu::always_inline]] void bring_near(const ConstPlane& plane, index line, index left, index columns) const {
+        constexpr index ahead = 4096 / static_cast<index>(sizeof(Work));
+        if (native_ && plane.columns > 0) {
+            const index first = std::max<index>(0, left);
+            const index last = std::min(plane.columns, left + columns * window_.columns.stride);
+            const std::byte* const pixels = plane.at(line + std::max<index>(1, ahead / plane.columns), 0);
+            for (index i = first; i < last; i += at_once) {
                 __builtin_prefetch(pixels + i * index{sizeof(Work)});
             }
         }
