@@ -3,10 +3,10 @@
 //
 // Many output channels lie in the lanes of vectors. The leaf loop (detail/channel_lanes.hpp) meets a few pixels, each a
 // number in all lanes, with the weights of one tap after the other, packed so that they follow each other; its sums
-// stay in registers. Pixels are found by offsets in a tile of the padded input, so that strides, dilations and the
-// width of an image cost nothing. This is the register blocking of Georganas et al., "Anatomy of high-performance deep
-// learning convolutions on SIMD architectures" (2018), without their blocked layouts: sums are transposed when they are
-// written.
+// stay in registers. Pixels are found by offsets in a tile of the padded input, or in a small image itself, so that
+// strides, dilations and the width of an image cost nothing. This is the register blocking of Georganas et al.,
+// "Anatomy of high-performance deep learning convolutions on SIMD architectures" (2018), without their blocked layouts:
+// sums are transposed when they are written.
 //
 // With few output channels, or few taps, lanes are neighbouring pixels (detail/pixel_lanes.hpp).
 //
