@@ -1,6 +1,7 @@
 """Correlations against exact arithmetic, SciPy, OpenCV and PyTorch."""
 
 import itertools
+import math
 
 import imkernels as ik
 import numpy as np
@@ -454,3 +455,13 @@ def test_kernels_that_are_changed_between_calls(dtype):
         check(image, kernel.T)
     check(image, np.ascontiguousarray(kernel.reshape(1, 9)))
     check(image, np.ascontiguousarray(kernel.reshape(9, 1)))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3), (1, 2, 3, 3), (2, 40, 3)])
+def test_banks_that_are_changed_between_calls(shape):
+    image = seeded_image((9, 10), "f4")
+    bank = np.arange(math.prod(shape), dtype="f4").reshape(shape)
+    for bank[..., 1, 1] in (1, 2, 1):
+        each = [ik.correlate(image, kernel, padding=20) for kernel in bank.reshape(-1, *shape[-2:])]
+        expected = np.reshape(each, (*shape[:-2], *each[0].shape))
+        np.testing.assert_allclose(ik.correlate(image, bank, padding=20), expected, rtol=1e-4)

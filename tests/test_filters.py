@@ -2,6 +2,7 @@
 
 import mmap
 import sys
+import tracemalloc
 from functools import partial
 
 import imkernels as ik
@@ -560,8 +561,52 @@ def test_what_is_remembered_of_one_call_serves_no_other(function):
         assert_same_bits(function(image.astype(dtype)), function(image))
     for stride in ([2, 1], (2, 1), np.array([2, 1])):
         assert_same_bits(function(image, stride=stride), function(image)[::2])
+    expected = function(image, padding=np.array([[2, 1], [1, 1]]))  # arrays are not remembered
+    for padding in (((2, 1), (1, 1)), [(2, 1), [1, 1]], [[2, 1], [1, 1]], ([2, np.int64(1)], (1, 1))) * 2:
+        assert_same_bits(function(image, padding=padding), expected)
     with pytest.raises(TypeError, match=r"stride must be an int or a pair of ints, got \[2, 1.0\]"):
         function(image, stride=[2, 1.0])
+    with pytest.raises(TypeError, match=r"padding must be an int or a pair of ints, got \[2, True\]"):
+        function(image, padding=[[2, True], [1, 1]])
+    with pytest.raises(TypeError, match=r"dtype must be a dtype, got \['f4', 'f4'\]"):
+        function(image, dtype=["f4", "f4"])
+
+
+@each_filter
+def test_errors_on_lists_come_alone(function):
+    with pytest.raises(ValueError, match=r"stride must be at least 1, got \[0, 1\]") as error:
+        function(image_for(function, (9, 10)), stride=[0, 1])
+    assert error.value.__context__ is None
+
+
+@each_filter
+def test_metadata_of_one_image_stays_out_of_the_next_result(function):
+    image = image_for(function, (8, 9))
+    function(image.astype(np.dtype(image.dtype, metadata={"unit": "m"})))
+    assert function(image).dtype.metadata is None
+
+
+def test_footprints_that_are_changed_between_calls():
+    """What is remembered of a footprint are its truth values, not the array."""
+    image = seeded_image((9, 10), np.uint8)
+    footprint = np.zeros((3, 2), np.int16)
+    for footprint[1, 0], footprint[2, 1] in ((1, 0), (0, -1), (256, 1), (1, 0)):
+        for given in (footprint, footprint.astype(">i4"), footprint.astype(float), footprint.tolist(), footprint.T):
+            truth = np.array(given, bool)
+            shifted = np.pad(image, 2, "symmetric")
+            rows, columns = truth.shape
+            values = [shifted[2 - rows // 2 + i :, 2 - columns // 2 + j :][:9, :10] for i, j in np.argwhere(truth)]
+            assert_same_bits(ik.maximum_filter(image, footprint=given), np.max(values, axis=0))
+
+
+def test_wide_gaussians_are_not_kept():
+    tracemalloc.start()
+    try:
+        ik.gaussian_filter(np.ones((4, 4)), (0, 20_000.0))
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2**20 < peak
 
 
 @each_filter

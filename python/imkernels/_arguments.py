@@ -7,7 +7,7 @@ import functools
 import math
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -26,6 +26,7 @@ Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
 ModeOrPair: TypeAlias = str | Sequence[str]
 Casting: TypeAlias = Literal["no", "equiv", "safe", "same_kind", "unsafe"]
 Axes: TypeAlias = Sequence[int] | None
+Group: TypeAlias = tuple[Any, ...]
 Places: TypeAlias = tuple[int, ...] | None
 
 LARGEST = 2**31 - 1  # of every number of a window: sums and products of them then fit 64 bits
@@ -52,38 +53,77 @@ _ADAPTERS = {
 
 _DTYPES = frozenset(type(np.dtype(character)) for character in ALL)
 _PLAIN = frozenset((int, float, bool, str, bytes, type(None), np.int64, np.float64, type)) | _DTYPES
-_PLAIN_OR_TUPLE = _PLAIN | {tuple}
+_PLAIN_OR_SEQUENCE = _PLAIN | {tuple, list}
+_MOST_LEVELS = 2  # of tuples and lists in each other: padding is a pair of pairs
+_MOST_RESULTS = 1024  # that are remembered of a function
+_MOST_BYTES = 2**14  # of the arrays in one of them
 
 
-def remembered(function: Callable[..., T]) -> Callable[..., T]:
-    """Remember what a function gave for numbers, strings, dtypes, None, tuples of those (of tuples, too) and lists.
+def remembered(function: Callable[..., T], grouped: bool = False) -> Callable[..., T]:
+    """Remember what a function gave for numbers, strings, dtypes, None, and tuples and lists of them and of each other.
 
-    Zeros of both signs are one key. What is raised is not remembered.
+    Zeros of both signs are one key. What is raised is not remembered, nor are results that hold large arrays. A
+    function of `grouped` arguments takes tuples alone, of what others take one by one.
     """
-    of_single = functools.lru_cache(maxsize=1024, typed=True)(function)
-
-    @functools.lru_cache(maxsize=1024)
-    def of_several(args: tuple[Any, ...], types: tuple[Any, ...]) -> T:
-        return function(*args)
+    results: dict[tuple[Any, ...], T] = {}
 
     @functools.wraps(function)
     def found(*args: Any) -> T:
-        if _PLAIN.issuperset(map(type, args)):
-            return of_single(*args)
-        kinds = tuple(map(type, args))
-        if list in kinds:
-            try:
-                return found(*[tuple(arg) if type(arg) is list else arg for arg in args])
-            except (TypeError, ValueError):
-                return function(*args)  # the error shows what was passed
-        levels = [kinds]  # of types: 3, 3.0 and True are the same key
-        parts: tuple[Any, ...] = args
-        while tuple in levels[-1] and _PLAIN_OR_TUPLE.issuperset(levels[-1]):
-            parts = tuple(chain.from_iterable([part for part in parts if type(part) is tuple]))
-            levels.append(tuple(map(type, parts)))
-        return of_several(args, tuple(levels)) if _PLAIN.issuperset(levels[-1]) else function(*args)
+        kinds = tuple(map(type, chain.from_iterable(args) if grouped else args))
+        if tuple in kinds or list in kinds:
+            key = _nested_key(args, chain.from_iterable(args) if grouped else args, kinds)
+        else:
+            key = kinds, args
+        try:
+            return results[key]
+        except KeyError:
+            *levels, last = key[:-1]
+            plain = all(map(_PLAIN_OR_SEQUENCE.issuperset, levels)) and _PLAIN.issuperset(last)
+        except TypeError:  # arrays have no hash
+            plain = False
+        result = function(*args)
+        if plain and _bytes_of(result) <= _MOST_BYTES:
+            if len(results) >= _MOST_RESULTS:
+                results.clear()
+            results[key] = result
+        return result
 
     return found
+
+
+remembered_by_groups = functools.partial(remembered, grouped=True)
+
+
+def _nested_key(args: tuple[Any, ...], parts: Iterable[Any], kinds: tuple[type, ...]) -> tuple[Any, ...]:
+    """Return the types of parts, of what is in them and in that, and the arguments: 3, 3.0 and True are equal."""
+    levels = [kinds]
+    for _ in range(_MOST_LEVELS):
+        parts = tuple(chain.from_iterable(_sequences_among(kinds)(tuple(parts))))
+        kinds = tuple(map(type, parts))
+        levels.append(kinds)
+        if tuple not in kinds and list not in kinds:
+            return *levels, _without_lists(args) if any([list in kinds for kinds in levels]) else args
+    return *levels, args
+
+
+@functools.lru_cache(maxsize=1024)
+def _sequences_among(kinds: tuple[type, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return what takes the tuples and lists out of values of these types."""
+    first, *others = (place for place, kind in enumerate(kinds) if kind in (tuple, list))
+    return operator.itemgetter(first, *others) if others else operator.itemgetter(slice(first, first + 1))
+
+
+def _without_lists(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return values with tuples in place of lists."""
+    return tuple(_without_lists(value) if type(value) in (tuple, list) else value for value in values)
+
+
+def _bytes_of(value: Any) -> int:
+    """Return the memory of the arrays in a result; those that are spread out take no more than before."""
+    if isinstance(value, np.ndarray):
+        own = (extent for extent, stride in zip(value.shape, value.strides, strict=True) if stride != 0)
+        return value.itemsize * int(math.prod(own))
+    return sum(map(_bytes_of, value)) if isinstance(value, (tuple, list)) else 0
 
 
 # Arrays
@@ -359,19 +399,32 @@ def window_plan(
     return _plan(*shape[-2:], size, stride, dilation, padding, mode, origin, name)
 
 
-def footprint_mask(size: Any, footprint: Any) -> tuple[Any, NDArray[np.bool_] | None]:
-    """Return the size of the window and, unless it is the whole rectangle, its mask."""
+def footprint_mask(size: Any, footprint: Any) -> NDArray[np.bool_] | None:
+    """Return a copy of the truth values of a footprint, or None if `size` is given in its place."""
     if (size is None) == (footprint is None):
         raise ValueError(
             f"exactly one of size and footprint must be given, got size={size!r} and footprint={footprint!r}"
         )
     if footprint is None:
-        return size, None
+        return None
     mask = as_array(footprint, "footprint")
-    if mask.ndim != 2 or not mask.any():
+    if mask.ndim != 2 or np.count_nonzero(mask) == 0:
         raise ValueError(f"footprint must be a two-dimensional array with a true element, got {footprint!r}")
-    mask = mask.astype(bool)
-    return mask.shape, None if mask.all() else mask
+    return mask.astype(bool)
+
+
+_FEW_BYTES = 4096  # soon compared, and few for all the results that are remembered
+
+
+def array_key(array: Array) -> Group:
+    """Return what tells a small array from others, by which plans are remembered; of a large one, the array itself."""
+    values = array.tobytes() if array.nbytes <= _FEW_BYTES else array
+    return values, array.dtype, *array.shape
+
+
+def array_of(values: bytes | Array, dtype: Dtype, *shape: int) -> Array:
+    """Return the array that `array_key` was given."""
+    return np.frombuffer(values, dtype).reshape(shape) if isinstance(values, bytes) else values
 
 
 _zero_fills: dict[str, Array] = {}

@@ -16,12 +16,15 @@ from imkernels._arguments import (
     Axes,
     Casting,
     Ending,
+    Group,
     IntOrPair,
     ModeOrPair,
     Padding,
     Pair,
     Pairs,
     Result,
+    array_key,
+    array_of,
     as_array,
     as_image,
     check_casting,
@@ -34,7 +37,7 @@ from imkernels._arguments import (
     outputs_along,
     pads,
     pair,
-    remembered,
+    remembered_by_groups,
     result_dtype,
     result_shape,
     shape_with_last,
@@ -320,48 +323,49 @@ def separable(
     """Correlate with the outer product of a column and a row; `name` is what errors call them."""
     pixels = as_array(image, "image")
     down, across = _kernel(factors[0], "column", 1), _kernel(factors[1], "row", 1)
-    weights = down.dtype, _key(down, 1), across.dtype, _key(across, 1)
+    weights = array_key(down), array_key(across)
     asked = wanted.dtype, wanted.casting, wanted.ending.delta
-    plan = _separable_plan(function.__name__, name, pixels.dtype, *weights, axes, *geometry[:-1], *asked, *pixels.shape)
+    names = function.__name__, name
+    plan = _separable_plan(names, (pixels.dtype, *pixels.shape), *weights, (axes, *geometry[:-1]), asked)
     ending = _ending(wanted.ending, plan.working)
     return carry_out(plan, (pixels, down, across), geometry.cval, wanted.out, wanted.workers, ending)
 
 
-@remembered
-def _separable_plan(
-    function: str,
-    name: str,
-    image: Dtype,
-    column_dtype: Dtype,
-    column: bytes | Array,
-    row_dtype: Dtype,
-    row: bytes | Array,
-    axes: Axes,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    mode: Any,
-    origin: Any,
-    dtype: DTypeLike | None,
-    casting: Casting,
-    delta: float,
-    *shape: int,
-) -> Plan:
+@remembered_by_groups
+def _separable_plan(names: Group, image: Group, column: Group, row: Group, place: Group, asked: Group) -> Plan:
+    """Plan a correlation with the outer product of a column and a row.
+
+    Parameters
+    ----------
+    names : tuple
+        What errors call the function and the weights.
+    image : tuple
+        The dtype and the shape.
+    column, row : tuple
+        Their `array_key`.
+    place : tuple
+        The axes and a `Geometry` without the value outside.
+    asked : tuple
+        The keywords `dtype` and `casting`, and what is added to sums.
+    """
+    function, name = names
+    pixels, shape = image[0], image[1:]
+    axes, *geometry = place
+    dtype, casting, delta = asked
     places = core_axes(shape, axes, "image")
     planes = shape_with_last(shape, places)
-    down, across = _from_key(column, column_dtype), _from_key(row, row_dtype)
-    geometry = Geometry(stride, dilation, padding, mode, origin)
-    window, extents = _window(planes, (down.shape[-1], across.shape[-1]), geometry, name)
-    own = correlate_separable.loop((image, column_dtype, row_dtype))[-1]
+    down, across = array_of(*column), array_of(*row)
+    window, extents = _window(planes, (down.shape[-1], across.shape[-1]), Geometry(*geometry), name)
+    own = correlate_separable.loop((pixels, down.dtype, across.dtype))[-1]
     loop = _loop_dtype(own, dtype, function)
-    working = _working_dtype(loop, image, _magnitude(down, 1) * _magnitude(across, 1), name, abs(delta))
+    working = _working_dtype(loop, pixels, _magnitude(down, 1) * _magnitude(across, 1), name, abs(delta))
     down, across = down[..., :, None], across[..., None, :]
     leading = _broadcast(planes, down.shape, across.shape, names="image, column and row")
     weights = tuple(spread(converted(factor, working), leading) for factor in (down, across))
     check_casting(casting)
     result = loop if dtype is None else result_dtype(dtype, NUMBERS, function)
     goods = result_shape(leading, extents, places), loop, result, casting, True
-    return Plan(places, leading, image, working, *goods, _core.correlate_separable, weights, (window,))
+    return Plan(places, leading, pixels, working, *goods, _core.correlate_separable, weights, (window,))
 
 
 def _ending(ending: Ending, working: Dtype) -> tuple[Array | None, bool]:
@@ -383,22 +387,6 @@ def _kernel(kernel: ArrayLike, name: str, count: int) -> Array:
         axes = "an axis that is" if count == 1 else "two axes that are"
         raise ValueError(f"{name} must have {axes} not empty, got shape {weights.shape}")
     return weights
-
-
-_FEW_BYTES = 1024  # so that what is remembered of a thousand kernels stays below 10 MB
-
-
-def _key(weights: Array, count: int) -> bytes | Array:
-    """Return the weights of a kernel by their bytes, which plans are remembered by; banks and many weights as they are.
-
-    A kernel has `count` axes.
-    """
-    return weights.tobytes() if weights.ndim == count and weights.nbytes <= _FEW_BYTES else weights
-
-
-def _from_key(key: bytes | Array, dtype: Dtype, *rows: int) -> Array:
-    """Return the weights that `_key` was given; those that have rows in two axes."""
-    return np.frombuffer(key, dtype).reshape(*rows, -1) if isinstance(key, bytes) else key
 
 
 def _broadcast(*shapes: tuple[int, ...], names: str) -> tuple[int, ...]:
@@ -469,47 +457,46 @@ def correlated(
     wanted: Result,
 ) -> Array:
     """Correlate with kernels; what `function`, a correlation, is called stands in errors."""
-    kernel = weights.dtype, _key(weights, 2), weights.shape[-2]
-    asked = wanted.dtype, wanted.casting, wanted.ending.delta, wanted.ending.toward_zero
-    plan = _correlation_plan(
-        function.__name__, pixels.dtype, *kernel, axes, *geometry[:-1], method, *asked, *pixels.shape
-    )
+    kernel = array_key(weights)
+    asked = method, wanted.dtype, wanted.casting, wanted.ending.delta, wanted.ending.toward_zero
+    names = (function.__name__,)
+    plan = _correlation_plan(names, (pixels.dtype, *pixels.shape), kernel, (axes, *geometry[:-1]), asked)
     ending = _ending(wanted.ending, plan.working)
     return carry_out(plan, (pixels, weights), geometry.cval, wanted.out, wanted.workers, ending)
 
 
-@remembered
-def _correlation_plan(
-    name: str,
-    image: Dtype,
-    weights_dtype: Dtype,
-    kernel: bytes | Array,
-    rows: int,
-    axes: Axes,
-    stride: Any,
-    dilation: Any,
-    padding: Any,
-    mode: Any,
-    origin: Any,
-    method: str,
-    dtype: DTypeLike | None,
-    casting: Casting,
-    delta: float,
-    toward_zero: bool,
-    *shape: int,
-) -> Plan:
+@remembered_by_groups
+def _correlation_plan(names: Group, image: Group, kernel: Group, place: Group, asked: Group) -> Plan:
+    """Plan a correlation with a kernel.
+
+    Parameters
+    ----------
+    names : tuple
+        What errors call the function.
+    image : tuple
+        The dtype and the shape.
+    kernel : tuple
+        Its `array_key`.
+    place : tuple
+        The axes and a `Geometry` without the value outside.
+    asked : tuple
+        The keywords `method`, `dtype` and `casting`, and of an `Ending` the first two.
+    """
+    (name,) = names
+    pixels, shape = image[0], image[1:]
+    axes, *geometry = place
+    method, dtype, casting, *ending = asked
     places = core_axes(shape, axes, "image")
     planes = shape_with_last(shape, places)
-    weights = _from_key(kernel, weights_dtype, rows)
-    geometry, ending = Geometry(stride, dilation, padding, mode, origin), Ending(delta, toward_zero)
+    weights = array_of(*kernel)
     function = convolve if name == "convolve" else correlate
-    chosen = plan_correlation(function, image, planes, weights, geometry, method, dtype, ending)
+    chosen = plan_correlation(function, pixels, planes, weights, Geometry(*geometry), method, dtype, Ending(*ending))
     check_casting(casting)
     result = chosen.loop if dtype is None else result_dtype(dtype, NUMBERS, name)
     leading, parts = chosen.leading, tuple(spread(part, chosen.leading) for part in chosen.parts)
     goods = result_shape(leading, chosen.extents, places), chosen.loop, result, casting, True
     compute = _COMPUTE[chosen.method]
-    return Plan(places, leading, image, chosen.working, *goods, compute, parts, (chosen.window,))
+    return Plan(places, leading, pixels, chosen.working, *goods, compute, parts, (chosen.window,))
 
 
 def _method(

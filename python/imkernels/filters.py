@@ -14,11 +14,14 @@ from imkernels._arguments import (
     Array,
     Axes,
     Casting,
+    Group,
     IntOrPair,
     ModeOrPair,
     Padding,
     Pair,
     Result,
+    array_key,
+    array_of,
     as_array,
     check_casting,
     choice,
@@ -28,6 +31,7 @@ from imkernels._arguments import (
     pair,
     real_pair,
     remembered,
+    remembered_by_groups,
     result_dtype,
     result_shape,
     shape_with_last,
@@ -60,48 +64,72 @@ Rule: TypeAlias = tuple[int | None, float]  # a rank, or where that is None a pe
 MEDIAN, MINIMUM, MAXIMUM = (None, 50.0), (None, 0.0), (None, 100.0)
 
 
-@remembered
-def _order_plan(
+def _order_filter(
     name: str,
     element: Any,
-    image: Dtype,
+    image: ArrayLike,
     size: Any,
     footprint: Any,
-    axes: Axes,
-    stride: Any,
-    padding: Any,
-    mode: Any,
-    origin: Any,
-    nan: Any,
-    method: Any,
-    dtype: DTypeLike | None,
-    casting: Casting,
-    *shape: int,
-) -> Plan:
-    """Plan the filter `name`, whose `element` of every window is a rank or else a percentile."""
+    place: Group,
+    asked: Group,
+    cval: Any,
+    out: Any,
+    workers: int | None,
+) -> Array:
+    """Give the `element`, a rank or else a percentile, of every window; the rest as in `_order_plan`."""
+    pixels = as_array(image, "image")
+    mask = footprint_mask(size, footprint)
+    windows = (size,) if mask is None else array_key(mask)
+    plan = _order_plan((name, element), (pixels.dtype, *pixels.shape), windows, place, asked)
+    return carry_out(plan, (pixels,), cval, out, workers)
+
+
+@remembered_by_groups
+def _order_plan(order: Group, image: Group, windows: Group, place: Group, asked: Group) -> Plan:
+    """Plan an order filter.
+
+    Parameters
+    ----------
+    order : tuple
+        The name of the filter, and the rank or else the percentile that it takes.
+    image : tuple
+        The dtype and the shape.
+    windows : tuple
+        The size, or the `array_key` of a footprint's truth values.
+    place : tuple
+        The axes, stride, padding, mode and origin.
+    asked : tuple
+        The keywords `nan`, `method`, `dtype` and `casting`.
+    """
+    name, element = order
+    pixels, shape = image[0], image[1:]
+    axes, *sides = place
+    nan, method, dtype, casting = asked
     places = core_axes(shape, axes, "image")
     planes = shape_with_last(shape, places)
     choice(nan, "nan", ("propagate", "omit"))
-    windows = _order_window(planes, size, footprint, stride, padding, mode, origin)
+    size, mask = (windows[0], None) if len(windows) == 1 else (None, array_of(*windows))
+    window = _order_window(planes, size, mask, *sides)
     choice(method, "method", METHODS)
-    rule = _rule(name, element, windows.values, nan)
+    rule = _rule(name, element, window.values, nan)
     check_casting(casting)
-    native = image.newbyteorder("=")
+    native = np.dtype(pixels.char)  # in native byte order, without metadata
     allowed = ALL if native.kind == "b" else NUMBERS
     result = native if dtype is None else result_dtype(dtype, allowed, name)
-    compute, settings = _order_kernel(_method(windows, rule, native, method), windows, rule, native, nan == "omit")
-    goods = result_shape(planes[:-2], windows.extents, places), native, result, casting, False
-    return Plan(places, planes[:-2], native, native, *goods, compute, (), (windows.window, *settings))
+    compute, settings = _order_kernel(_method(window, rule, native, method), window, rule, native, nan == "omit")
+    goods = result_shape(planes[:-2], window.extents, places), native, result, casting, False
+    return Plan(places, planes[:-2], native, native, *goods, compute, (), (window.window, *settings))
 
 
 def _order_window(
-    shape: tuple[int, ...], size: Any, footprint: Any, stride: Any, padding: Any, mode: Any, origin: Any
+    shape: tuple[int, ...], size: Any, footprint: Array | None, stride: Any, padding: Any, mode: Any, origin: Any
 ) -> OrderWindow:
-    taps, mask = footprint_mask(size, footprint)
-    name = "size" if footprint is None else "footprint"
+    """Return the windows of a size, or of the truth values of a footprint."""
+    taps, name = (size, "size") if footprint is None else (footprint.shape, "footprint")
     window, extents = window_plan(shape, taps, stride=stride, padding=padding, mode=mode, origin=origin, name=name)
     rows, columns = pair(taps, name)
-    return OrderWindow(window, extents, mask, rows * columns if mask is None else int(np.count_nonzero(mask)))
+    values = rows * columns if footprint is None else int(np.count_nonzero(footprint))
+    return OrderWindow(window, extents, None if values == rows * columns else footprint, values)
 
 
 def _order_kernel(
@@ -243,10 +271,9 @@ def median_filter(
            [1, 1, 1, 1],
            [1, 1, 1, 1]], dtype=uint8)
     """
-    pixels = as_array(image, "image")
-    place = size, footprint, axes, stride, padding, mode, origin
-    plan = _order_plan("median_filter", 50.0, pixels.dtype, *place, nan, method, dtype, casting, *pixels.shape)
-    return carry_out(plan, (pixels,), cval, out, workers)
+    place = axes, stride, padding, mode, origin
+    asked = nan, method, dtype, casting
+    return _order_filter("median_filter", 50.0, image, size, footprint, place, asked, cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -317,10 +344,9 @@ def rank_filter(
     >>> ik.rank_filter(image, -2, size=(1, 3))
     array([[3, 2, 2, 9]], dtype=uint8)
     """
-    pixels = as_array(image, "image")
-    place = size, footprint, axes, stride, padding, mode, origin
-    plan = _order_plan("rank_filter", rank, pixels.dtype, *place, nan, method, dtype, casting, *pixels.shape)
-    return carry_out(plan, (pixels,), cval, out, workers)
+    place = axes, stride, padding, mode, origin
+    asked = nan, method, dtype, casting
+    return _order_filter("rank_filter", rank, image, size, footprint, place, asked, cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -393,12 +419,9 @@ def percentile_filter(
     >>> ik.percentile_filter(image, 25, size=(1, 3))
     array([[1, 1, 1, 2]], dtype=uint8)
     """
-    pixels = as_array(image, "image")
-    place = size, footprint, axes, stride, padding, mode, origin
-    plan = _order_plan(
-        "percentile_filter", percentile, pixels.dtype, *place, nan, method, dtype, casting, *pixels.shape
-    )
-    return carry_out(plan, (pixels,), cval, out, workers)
+    place = axes, stride, padding, mode, origin
+    asked = nan, method, dtype, casting
+    return _order_filter("percentile_filter", percentile, image, size, footprint, place, asked, cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -463,10 +486,9 @@ def minimum_filter(
     >>> ik.minimum_filter(image, size=(1, 3))
     array([[1, 1, 1, 2]], dtype=uint8)
     """
-    pixels = as_array(image, "image")
-    place = size, footprint, axes, stride, padding, mode, origin
-    plan = _order_plan("minimum_filter", 0.0, pixels.dtype, *place, nan, "auto", dtype, casting, *pixels.shape)
-    return carry_out(plan, (pixels,), cval, out, workers)
+    place = axes, stride, padding, mode, origin
+    asked = nan, "auto", dtype, casting
+    return _order_filter("minimum_filter", 0.0, image, size, footprint, place, asked, cval, out, workers)
 
 
 @kernel_function("(h,w)->(p,q)", ORDER)
@@ -531,10 +553,9 @@ def maximum_filter(
     >>> ik.maximum_filter(image, size=(1, 3))
     array([[3, 3, 9, 9]], dtype=uint8)
     """
-    pixels = as_array(image, "image")
-    place = size, footprint, axes, stride, padding, mode, origin
-    plan = _order_plan("maximum_filter", 100.0, pixels.dtype, *place, nan, "auto", dtype, casting, *pixels.shape)
-    return carry_out(plan, (pixels,), cval, out, workers)
+    place = axes, stride, padding, mode, origin
+    asked = nan, "auto", dtype, casting
+    return _order_filter("maximum_filter", 100.0, image, size, footprint, place, asked, cval, out, workers)
 
 
 def _rule(name: str, element: Any, values: int, nan: Any) -> Rule:
@@ -633,37 +654,38 @@ def box_blur(
            [0. , 0. , 0. ]], dtype=float32)
     """
     pixels = as_array(image, "image")
-    place = size, axes, stride, padding, mode, origin
-    plan = box_plan(pixels.dtype, *place, normalize, dtype, casting, *pixels.shape)
+    window = size, axes, stride, padding, mode, origin
+    plan = box_plan((pixels.dtype, *pixels.shape), window, (normalize, dtype, casting))
     return carry_out(plan, (pixels,), cval, out, workers)
 
 
-@remembered
-def box_plan(
-    image: Dtype,
-    size: Any,
-    axes: Axes,
-    stride: Any,
-    padding: Any,
-    mode: Any,
-    origin: Any,
-    normalize: Any,
-    dtype: DTypeLike | None,
-    casting: Casting,
-    *shape: int,
-) -> Plan:
-    """Plan means or sums over rectangles."""
+@remembered_by_groups
+def box_plan(image: Group, window: Group, asked: Group) -> Plan:
+    """Plan means or sums over rectangles.
+
+    Parameters
+    ----------
+    image : tuple
+        The dtype and the shape.
+    window : tuple
+        The size, axes, stride, padding, mode and origin.
+    asked : tuple
+        The keywords `normalize`, `dtype` and `casting`.
+    """
+    pixels, shape = image[0], image[1:]
+    size, axes, stride, padding, mode, origin = window
+    normalize, dtype, casting = asked
     places = core_axes(shape, axes, "image")
-    refuse_bool("image", image)
+    refuse_bool("image", pixels)
     planes = shape_with_last(shape, places)
-    window, extents = window_plan(planes, size, stride=stride, padding=padding, mode=mode, origin=origin)
-    native = image.newbyteorder("=")
+    geometry, extents = window_plan(planes, size, stride=stride, padding=padding, mode=mode, origin=origin)
+    native = np.dtype(pixels.char)  # in native byte order, without metadata
     mean = flag(normalize, "normalize")
     check_casting(casting)
     computed = native if mean else _sum_dtype(native)
     result = computed if dtype is None else result_dtype(dtype, NUMBERS, "box_blur")
     goods = result_shape(planes[:-2], extents, places), computed, result, casting, True
-    return Plan(places, planes[:-2], native, native, *goods, _core.box_blur, (), (window, mean))
+    return Plan(places, planes[:-2], native, native, *goods, _core.box_blur, (), (geometry, mean))
 
 
 def _sum_dtype(dtype: Dtype) -> Dtype:

@@ -156,7 +156,8 @@ def window_size(keywords: Mapping[str, Any]) -> Pair:
         deviations = real_pair(keywords["sigma"], "sigma")
         rows, columns = (len(gaussian_weights(deviation, keywords["truncate"])) for deviation in deviations)
     else:
-        rows, columns = pair(footprint_mask(keywords["size"], keywords.get("footprint"))[0], "size")
+        mask = footprint_mask(keywords["size"], keywords.get("footprint"))
+        rows, columns = pair(keywords["size"] if mask is None else mask.shape, "size")
     return rows, columns
 
 

@@ -140,9 +140,9 @@ def _boxed(src: Any, ddepth: Any, ksize: Any, dst: Any, anchor: Any, normalize: 
     def compute(block: Array, name: str, out: Array | None) -> Array:
         ending = _ending(name, area if mean else 1)
         average = mean and ending.factor is None
-        window = size, axes, 1, "same", place.mode, place.origin
         block = as_array(block, "src")
-        plan = box_plan(block.dtype, *window, average, result, "same_kind", *block.shape)
+        window = size, axes, 1, "same", place.mode, place.origin
+        plan = box_plan((block.dtype, *block.shape), window, (average, result, "same_kind"))
         return carry_out(plan, (block,), 0.0, out, None, ending)
 
     rest = None

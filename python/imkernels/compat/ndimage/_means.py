@@ -37,7 +37,7 @@ def _mean_job(image: Array, target: Target, steps: tuple[Step, ...], cval: Any, 
 def _box_means(pixels: Array, step: Step, fill: Any, dtype: Dtype, ending: Ending, out: Array | None) -> Array:
     out = out if out is not None and out.dtype == dtype else None
     window = step.size, step.axes, 1, "same", step.mode, step.origin
-    plan = box_plan(pixels.dtype, *window, True, dtype, "same_kind", *pixels.shape)
+    plan = box_plan((pixels.dtype, *pixels.shape), window, (True, dtype, "same_kind"))
     return carry_out(plan, (pixels,), fill, out, None, ending)
 
 
