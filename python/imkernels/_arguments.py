@@ -7,7 +7,7 @@ import functools
 import math
 import operator
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -53,8 +53,8 @@ _ADAPTERS = {
 
 _DTYPES = frozenset(type(np.dtype(character)) for character in ALL)
 _PLAIN = frozenset((int, float, bool, str, bytes, type(None), np.int64, np.float64, type)) | _DTYPES
-_PLAIN_OR_SEQUENCE = _PLAIN | {tuple, list}
-_MOST_LEVELS = 2  # of tuples and lists in each other: padding is a pair of pairs
+_SEQUENCES = frozenset((tuple, list))
+_PLAIN_OR_SEQUENCE = _PLAIN | _SEQUENCES
 _MOST_RESULTS = 1024  # that are remembered of a function
 _MOST_BYTES = 2**14  # of the arrays in one of them
 
@@ -65,27 +65,34 @@ def remembered(function: Callable[..., T], grouped: bool = False) -> Callable[..
     Zeros of both signs are one key. What is raised is not remembered, nor are results that hold large arrays. A
     function of `grouped` arguments takes tuples alone, of what others take one by one.
     """
-    results: dict[tuple[Any, ...], T] = {}
+    results: dict[tuple[Any, ...], tuple[T]] = {}
 
     @functools.wraps(function)
     def found(*args: Any) -> T:
         kinds = tuple(map(type, chain.from_iterable(args) if grouped else args))
-        if tuple in kinds or list in kinds:
-            key = _nested_key(args, chain.from_iterable(args) if grouped else args, kinds)
-        else:
-            key = kinds, args
+        key: tuple[Any, ...] = kinds, args
+        known = None
         try:
-            return results[key]
-        except KeyError:
-            *levels, last = key[:-1]
-            plain = all(map(_PLAIN_OR_SEQUENCE.issuperset, levels)) and _PLAIN.issuperset(last)
-        except TypeError:  # arrays have no hash
-            plain = False
+            known = results.get(key)
+            if known is not None:
+                return known[0]
+        except TypeError:  # lists and arrays have no hash
+            pass
+        if not _SEQUENCES.isdisjoint(kinds):
+            key = _nested_key(args, tuple(chain.from_iterable(args)) if grouped else args, kinds)
+            try:
+                known = results.get(key)
+            except TypeError:
+                return function(*args)
+        if known is not None:
+            return known[0]
         result = function(*args)
+        *levels, last = key[:-1]
+        plain = all(map(_PLAIN_OR_SEQUENCE.issuperset, levels)) and _PLAIN.issuperset(last)
         if plain and _bytes_of(result) <= _MOST_BYTES:
             if len(results) >= _MOST_RESULTS:
                 results.clear()
-            results[key] = result
+            results[key] = (result,)
         return result
 
     return found
@@ -94,15 +101,15 @@ def remembered(function: Callable[..., T], grouped: bool = False) -> Callable[..
 remembered_by_groups = functools.partial(remembered, grouped=True)
 
 
-def _nested_key(args: tuple[Any, ...], parts: Iterable[Any], kinds: tuple[type, ...]) -> tuple[Any, ...]:
+def _nested_key(args: tuple[Any, ...], parts: tuple[Any, ...], kinds: tuple[type, ...]) -> tuple[Any, ...]:
     """Return the types of parts, of what is in them and in that, and the arguments: 3, 3.0 and True are equal."""
-    levels = [kinds]
-    for _ in range(_MOST_LEVELS):
-        parts = tuple(chain.from_iterable(_sequences_among(kinds)(tuple(parts))))
-        kinds = tuple(map(type, parts))
-        levels.append(kinds)
-        if tuple not in kinds and list not in kinds:
-            return *levels, _without_lists(args) if any([list in kinds for kinds in levels]) else args
+    inner = tuple(map(type, chain.from_iterable(_sequences_among(kinds)(parts))))
+    levels: tuple[tuple[type, ...], ...] = kinds, inner
+    if not _SEQUENCES.isdisjoint(inner):  # padding may be a pair of pairs; nothing goes deeper
+        parts = tuple(chain.from_iterable(_sequences_among(kinds)(parts)))
+        levels += (tuple(map(type, chain.from_iterable(_sequences_among(inner)(parts)))),)
+    if list in kinds or list in inner:
+        args = _without_lists(args)
     return *levels, args
 
 
@@ -113,9 +120,11 @@ def _sequences_among(kinds: tuple[type, ...]) -> Callable[[tuple[Any, ...]], tup
     return operator.itemgetter(first, *others) if others else operator.itemgetter(slice(first, first + 1))
 
 
-def _without_lists(values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return values with tuples in place of lists."""
-    return tuple(_without_lists(value) if type(value) in (tuple, list) else value for value in values)
+def _without_lists(values: Sequence[Any], depth: int = 3) -> tuple[Any, ...]:
+    """Return values, what is in them and in that with tuples in place of lists."""
+    return tuple(
+        _without_lists(value, depth - 1) if type(value) in _SEQUENCES and depth > 0 else value for value in values
+    )
 
 
 def _bytes_of(value: Any) -> int:
