@@ -27,12 +27,6 @@ __attribute__((noinline)) bool all_finite(const Number* numbers, index count) {
     }
 }
 
-/// Whether it is neither NaN nor infinite, in a way that loops over numbers become vectors.
-template <class Number>
-bool is_finite(Number number) {
-    return number - number == Number{};
-}
-
 /// The same number, or the quiet NaN for every NaN.
 inline double quiet(double number) {
     return number == number ? number : std::numeric_limits<double>::quiet_NaN();

@@ -12,12 +12,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <type_traits>
 
 #include "core/check.hpp"
 #include "core/finite.hpp"
-#include "kernels/detail/standing_results.hpp"
 #include "kernels/float_box.hpp"
 #include "kernels/integer_box.hpp"
 #include "rows/number_writer.hpp"
@@ -153,14 +151,14 @@ public:
           loader_(window, 1, shape_.columns, ColumnLayout::dense, row_reader<AsNumber, Sum>(image.element),
                   read_fill<AsNumber, Sum>(image.element.dtype, fill)),
           write_(number_writer<Result>(out.element, rounding)),
-          standing_(mend ? std::optional(detail::StandingResults<Result>(out)) : std::nullopt) {
+          read_back_(mend ? row_reader<AsNumber, Result>(out.element) : nullptr) {
         require(write_ != nullptr, "box_blur: no loop for this element type of the result");
     }
 
     void run(int workers) const {
         const std::size_t bytes = 2 * Scratch::bytes<Sum>(loader_.pitch()) + Scratch::bytes<Sum>(rows_size()) +
                                   (rescues ? 2 : 1) * Scratch::bytes<Sum>(sums_size()) +
-                                  2 * Scratch::bytes<Result>(shape_.columns);
+                                  Scratch::bytes<Result>(shape_.columns);
         const double cost = tile_cost(window_, shape_) / static_cast<double>(shape_.rows * shape_.columns);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost, image_.interleaved());
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) { blur(tile, scratch); });
@@ -215,14 +213,13 @@ private:
     index sums_size() const { return shape_.rows * shape_.columns; }
 
     void blur(const Tile& tile, Scratch scratch) const {
-        Result* results = scratch.take<Result>(shape_.columns);
-        Result* standing = scratch.take<Result>(shape_.columns);
-        if (standing_ && standing_->are_finite(tile, standing)) {
+        if (read_back_ != nullptr && is_finite(tile, scratch)) {
             return;
         }
         const Buffers buffers{scratch.take<Sum>(loader_.pitch()), scratch.take<Sum>(loader_.pitch()),
                               scratch.take<Sum>(rows_size())};
         Sum* sums = scratch.take<Sum>(sums_size());
+        Result* results = scratch.take<Result>(shape_.columns);
         sum_windows(tile, Sum{1}, buffers, sums);
         Sum* scaled_sums = nullptr;
         if constexpr (rescues) {
@@ -236,10 +233,34 @@ private:
             for (index x = 0; x < tile.columns; ++x) {
                 results[x] = result(sums, scaled_sums, y * tile.columns + x);
             }
-            if (standing_) {
-                standing_->keep(tile, y, standing, results);
+            if (read_back_ == nullptr) {
+                write_(results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
+            } else {
+                mend_row(results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
             }
-            write_(results, tile.columns, target.at(tile.row + y, tile.column), target.column_stride);
+        }
+    }
+
+    /// Whether all results of a tile are finite as they stand.
+    bool is_finite(const Tile& tile, Scratch scratch) const {
+        Result* const results = scratch.take<Result>(shape_.columns);
+        const MutablePlane target = out_.plane(tile.plane);
+        for (index y = 0; y < tile.rows; ++y) {
+            read_back_(target.at(tile.row + y, tile.column), target.column_stride, tile.columns, results);
+            if (!all_finite(results, tile.columns)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    void mend_row(const Result* results, index count, std::byte* target, index stride) const {
+        for (index x = 0; x < count; ++x) {
+            Result standing;
+            read_back_(target + x * stride, 0, 1, &standing);
+            if (!all_finite(&standing, 1)) {
+                write_(results + x, 1, target + x * stride, stride);
+            }
         }
     }
 
@@ -300,7 +321,7 @@ private:
     TileShape shape_;
     TileLoader<Sum> loader_;
     WriteRun<Result> write_;
-    std::optional<detail::StandingResults<Result>> standing_;
+    ReadRun<Result> read_back_;  // to mend
 };
 
 /// Bits that the sum of `count` integers of `size` bytes needs, the sign included.

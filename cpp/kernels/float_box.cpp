@@ -1,5 +1,4 @@
-// Box blur of floats: sums of columns, then of those along the row, each by trees (detail/tree_sums.hpp). Large windows
-// of 32 bits and less are sooner summed as integers (fixed_point_box.cpp), but for the few that cannot be.
+// Box blur of floats: sums of columns, then of those along the row, each by trees (detail/tree_sums.hpp).
 //
 // Nothing is subtracted, and every output adds its own pixels in one order, wherever it lies in a tile: sums do not
 // drift, a NaN stays in its windows, and a stride changes no bit.
@@ -11,16 +10,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <optional>
 
 #include "core/finite.hpp"
 #include "kernels/detail/column_sums.hpp"
 #include "kernels/detail/near.hpp"
 #include "kernels/detail/result_writer.hpp"
-#include "kernels/detail/standing_results.hpp"
 #include "kernels/detail/tree_sums.hpp"
 #include "kernels/detail/window_rows.hpp"
-#include "kernels/fixed_point_box.hpp"
 
 namespace imkernels {
 
@@ -54,8 +50,7 @@ struct RoundedSum {
 template <class Pixel, class Line, class Sum, class Finish>
 class FloatBox {
 public:
-    /// With `mend`, only results that are no finite numbers are computed, and put in the place of those.
-    FloatBox(const WidePlanes& planes, const std::byte* fill, Finish finish, bool mend)
+    FloatBox(const WidePlanes& planes, const std::byte* fill, Finish finish)
         : image_(planes.image),
           out_(planes.out),
           window_(planes.window),
@@ -64,17 +59,13 @@ public:
           rows_(planes, shape_.columns, fill),
           interleaved_(planes.image.interleaved()),
           along_(window_.columns.size, window_.columns.dilation),
-          write_(out_) {
-        if (mend) {
-            standing_.emplace(out_);
-        }
-    }
+          write_(out_) {}
 
     /// Whether a result is not finite.
     bool run(int workers) const {
         const index pitch = rows_.pitch();
         const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) +
-                                  ColumnSums::bytes(window_.rows.size, pitch) + 2 * Scratch::bytes<Pixel>(pitch) +
+                                  ColumnSums::bytes(window_.rows.size, pitch) + Scratch::bytes<Pixel>(pitch) +
                                   Scratch::bytes<Line>(along_.room(pitch));
         const double cost = 0.2 * sizeof(Pixel);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost, interleaved_);
@@ -112,13 +103,9 @@ private:
         ColumnSums column_sums(window_.rows.size, pitch);
         column_sums.take(scratch);
         auto* const buffer = scratch.take<Pixel>(pitch);
-        auto* const standing = scratch.take<Pixel>(pitch);
-        if (standing_ && standing_->are_finite(tile, standing)) {
-            return true;
-        }
         auto* const room = scratch.take<Line>(along_.room(pitch));
         const index count = window_.columns.cover(tile.columns) - window_.columns.reach() + 1;
-        const bool in_place = write_.in_place() && rows_.output_step() == 1 && !standing_;
+        const bool in_place = write_.in_place() && rows_.output_step() == 1;
         const auto row = [&](index y, Pixel* to) { return rows_.row(tile, columns, y, to); };
         bool finite = true;
         for (index y = 0; y < tile.rows; ++y) {
@@ -130,12 +117,9 @@ private:
             detail::bring_pixels_near(image_, window_.columns, tile, tile.plane,
                                       window_.rows.position(tile.row + y + 1, window_.rows.size - 1));
             along_(sums, count, room, pitch, finish_, results);
-            rows_.pick(results, tile.columns);
-            if (standing_) {
-                standing_->keep(tile, y, standing, results);
-            }
-            finite &= all_finite(results, tile.columns);
+            finite &= all_finite(results, count);
             if (!in_place) {
+                rows_.pick(results, tile.columns);
                 write_(results, tile.columns, to, target.column_stride);
             }
         }
@@ -151,7 +135,6 @@ private:
     index interleaved_;
     detail::SumAlong<Line, Sum> along_;
     detail::ResultWriter<Pixel, FromNumber> write_;
-    std::optional<detail::StandingResults<Pixel>> standing_;
 };
 }  // namespace
 
@@ -163,22 +146,16 @@ bool has_float_box(const ConstStack& image, const MutableStack& out, const Windo
 
 bool float_box(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
                const std::byte* fill, int workers) {
-    const bool small = std::max(window.rows.size, window.columns.size) <= detail::most_terms;
-    const auto point = small || !converts_to_int64 ? std::nullopt : fixed_point_of(image, window);
-    if (point && !fixed_point_box(image, out, window, *point, normalize, fill, workers)) {
-        return false;
-    }
     const WidePlanes planes = wide_planes(image, out, window);
     const auto taps = static_cast<double>(window.taps());
-    const bool mend = point.has_value();
     const auto run = [&]<class Pixel, class Line, class Sum>(auto mean, auto sum) {
-        return normalize ? FloatBox<Pixel, Line, Sum, decltype(mean)>(planes, fill, mean, mend).run(workers)
-                         : FloatBox<Pixel, Line, Sum, decltype(sum)>(planes, fill, sum, mend).run(workers);
+        return normalize ? FloatBox<Pixel, Line, Sum, decltype(mean)>(planes, fill, mean).run(workers)
+                         : FloatBox<Pixel, Line, Sum, decltype(sum)>(planes, fill, sum).run(workers);
     };
     if (image.element.dtype == Dtype::float64) {
         return run.template operator()<double, double, double>(MeanOf<double>{taps}, SumItself{});
     }
-    if (small) {
+    if (std::max(window.rows.size, window.columns.size) <= detail::most_terms) {
         return run.template operator()<float, float, float>(MeanOf<float>{static_cast<float>(taps)}, SumItself{});
     }
     if (window.columns.size <= detail::SumPlan::shallow) {

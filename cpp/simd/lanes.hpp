@@ -28,9 +28,6 @@ inline constexpr index vector_registers = 16;
 inline constexpr index vector_registers = 32;
 #endif
 
-/// Whether vectors of floats become integers of 64 bits by an instruction.
-inline constexpr bool converts_to_int64 = vector_bytes == 64;
-
 /// Before a loop: four rounds in one. Compilers do not do it by themselves where a store hangs on the round before.
 #define IMKERNELS_UNROLL_4 _Pragma("GCC unroll 4")
 
