@@ -396,8 +396,8 @@ private:
                 return finish_by<ShortMean>([&](auto mean) { along_(sums, count, room, pitch, mean, results); });
             }
         }
-        detail::running_windows<Sum>(sums, count, {window_.columns.size, channels_},
-                                     [&](index x, Lanes<Sum> windows) { store_lanes(line + x, windows); });
+        detail::sum_windows_of_channels<detail::most_running_channels<Sum>>(sums, count, window_.columns.size,
+                                                                            channels_, line);
         if constexpr (std::is_floating_point_v<Result>) {
             finish_row(line, count, Product<Result>{static_cast<Result>(factor_)}, results);
         } else if constexpr (!std::is_same_v<Result, Pixel>) {

@@ -71,19 +71,12 @@ def remembered(function: Callable[..., T], grouped: bool = False) -> Callable[..
     def found(*args: Any) -> T:
         kinds = tuple(map(type, chain.from_iterable(args) if grouped else args))
         key: tuple[Any, ...] = kinds, args
-        known = None
-        try:
-            known = results.get(key)
-            if known is not None:
-                return known[0]
-        except TypeError:  # lists and arrays have no hash
-            pass
         if not _SEQUENCES.isdisjoint(kinds):
             key = _nested_key(args, tuple(chain.from_iterable(args)) if grouped else args, kinds)
-            try:
-                known = results.get(key)
-            except TypeError:
-                return function(*args)
+        try:
+            known = results.get(key)
+        except TypeError:  # arrays have no hash
+            return function(*args)
         if known is not None:
             return known[0]
         result = function(*args)

@@ -25,11 +25,6 @@ void replace_row(const Pixel* __restrict enters, const Pixel* __restrict leaves,
     }
 }
 
-/// Windows of so many pixels along a row, of channels side by side.
-struct RunningWindow {
-    index size, channels;
-};
-
 /// Lane i of the result is the sum of the `count` columns of channel i % channels.
 template <index channels, class Sum, class Column>
 IMKERNELS_INLINE Lanes<Sum> sum_channels(const Column* columns, index count) {
@@ -56,10 +51,9 @@ IMKERNELS_INLINE Lanes<Sum> sum_channels(const Column* columns, index count) {
     return load_lanes(totals);
 }
 
-/// Calls store(x, sums of the windows that begin with column x and those behind it) for all of `count` windows, and for
-/// up to a vector behind.
-template <index channels, class Sum, class Column, class Store>
-void running_windows(const Column* columns, index count, index size, const Store& store) {
+/// sums[x] = the sum of the window that begins with column x, for all of `count` windows and up to a vector behind.
+template <index channels, class Sum, class Column>
+void sum_windows(const Column* __restrict columns, index count, index size, Sum* __restrict sums) {
     constexpr index lanes = lane_count<Sum>;
     constexpr index step = lanes / channels * channels;
     const Column* const enters = columns + (size - 1) * channels;
@@ -69,7 +63,7 @@ void running_windows(const Column* columns, index count, index size, const Store
             ((channels << doubling < lanes ? sum += moved_up<Sum, std::min(channels << doubling, lanes)>(sum) : sum),
              ...);
         }(std::make_index_sequence<4>());
-        store(x, sum + before);
+        store_lanes(sums + x, sum + before);
         before += repeated<Sum, step - channels, channels>(sum);
     };
     const Lanes<Sum> first = load_widened<Sum>(columns);
@@ -80,14 +74,14 @@ void running_windows(const Column* columns, index count, index size, const Store
 }
 
 /// The same for any number of channels up to `most`.
-template <class Sum, index most = most_running_channels<Sum>, class Column, class Store>
-void running_windows(const Column* columns, index count, const RunningWindow& window, const Store& store) {
+template <index most, class Sum, class Column>
+void sum_windows_of_channels(const Column* columns, index count, index size, index channels, Sum* sums) {
     if constexpr (most > 1) {
-        if (window.channels < most) {
-            return running_windows<Sum, most - 1>(columns, count, window, store);
+        if (channels < most) {
+            return sum_windows_of_channels<most - 1>(columns, count, size, channels, sums);
         }
     }
-    running_windows<most, Sum>(columns, count, window.size, store);
+    sum_windows<most>(columns, count, size, sums);
 }
 
 }  // namespace imkernels::detail
