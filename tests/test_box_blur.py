@@ -349,6 +349,87 @@ def test_layouts_and_cuts_change_no_bit(mode, dtype, size):
     assert_same_bits(fits, means[60:90])
 
 
+def images_of_any_range():
+    """Yield images whose sums take from 24 to 280 binary places, and such as round badly when added up in parts."""
+    rng = np.random.default_rng(0)
+    shape = (34, 45)
+    noise = rng.standard_normal(shape)
+    yield "noise", noise
+    yield "zeros", np.zeros(shape)
+    yield "least numbers", rng.integers(-5, 6, shape) * 2.0**-149
+    yield "largest numbers", rng.choice([-1, 1, 0.3], shape) * float(np.finfo("f4").max)
+    for span in (20, 40, 80, 120, 149):
+        yield f"2**-{span} to 2**{span}", noise * np.exp2(rng.integers(-span, min(span, 125), shape))
+    rows, columns = np.indices(shape) - 17
+    yield "a spot", np.exp(-(rows**2 + columns**2) / 4)
+    yield "ties", rng.choice([0, 2.0**60, 2.0**6, 2.0**7], shape)
+    yield "beside ties", rng.choice([0, 2.0**60, 2.0**6, 2.0**-100, -(2.0**-140)], shape)
+    yield "cancelling", rng.choice([2.0**100, -(2.0**100), 2.0**-20, 2.0**48, 2.0**47 + 2.0**30, -(2.0**47)], shape)
+    lone = noise.copy()
+    lone[20, 20], lone[5, 5], lone[9, 30] = 1e30, -1e30, 1e-40
+    yield "some far off", lone
+
+
+@pytest.mark.parametrize("size", [9, (10, 13), (1, 9), (9, 1), (3, 20), 31])
+def test_float32_means_of_large_windows_are_exact_sums_rounded(size):
+    height, width = (size, size) if isinstance(size, int) else size
+    for name, numbers in images_of_any_range():
+        image = numbers.astype("f4")
+        views = windows(image, (height, width), padding="valid")
+        sums = np.array([math.fsum(view.ravel()) for row in views.astype(float) for view in row])
+        with np.errstate(over="ignore"):  # of the largest ones
+            expected = (sums * (1 / (height * width))).astype("f4"), sums.astype("f4")
+        shape = views.shape[:2]
+        means = ik.box_blur(image, size, padding="valid")
+        np.testing.assert_array_equal(means, expected[0].reshape(shape), err_msg=name)
+        sums = ik.box_blur(image, size, padding="valid", normalize=False)
+        np.testing.assert_array_equal(sums, expected[1].reshape(shape), err_msg=name)
+
+
+def test_exact_sums_of_all_floats():
+    rng = np.random.default_rng(0)
+    image = (rng.standard_normal((521, 522)) * np.exp2(rng.integers(-149, 125, (521, 522)))).astype("f4")
+    means = ik.box_blur(image, 520, padding="valid")
+    for y, x in np.ndindex(means.shape):
+        exact = math.fsum(image[y : y + 520, x : x + 520].astype(float).ravel())
+        assert means[y, x] == np.float32(exact * (1 / 520**2))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_surrounds_a_window_changes_no_bit(channels, dtype):
+    # Rows of which each differs more from those above than the sums of those may hold, and no numbers among them.
+    rng = np.random.default_rng(0)
+    magnitudes = np.exp2(rng.integers(-24, 13, 700) if dtype == "f2" else rng.permutation(np.linspace(-149, 120, 700)))
+    image = (rng.standard_normal((700, 64, channels)) * magnitudes[:, None, None]).astype(dtype)
+    image[:300] = rng.random((300, 64, channels))
+    image[150, 20], image[420, 40] = np.nan, -np.inf
+    keywords = {"axes": (0, 1), "padding": "valid"}
+    means = ik.box_blur(image, (20, 9), **keywords)
+    for first in range(0, 660, 23):
+        part = image[first : first + 30, first % 31 : first % 31 + 21]
+        expected = means[first : first + 11, first % 31 : first % 31 + 13]
+        assert_same_bits(ik.box_blur(part, (20, 9), **keywords), expected)
+    assert_same_bits(ik.box_blur(image, (20, 9), stride=(7, 3), **keywords), means[::7, ::3])
+    assert_same_bits(ik.box_blur(image[:, :, 0], (20, 9), padding="valid"), means[:, :, 0])
+
+
+@pytest.mark.parametrize("size", [(9, 9), (2, 40)])
+def test_infinities_in_large_windows(size):
+    rng = np.random.default_rng(0)
+    image = rng.choice(
+        np.array([1, 1e30, np.inf, -np.inf, np.nan], "f4"), (300, 70), p=[0.98, 0.01, 0.004, 0.004, 0.002]
+    )
+    means = ik.box_blur(image, size, padding="valid")
+    with np.errstate(invalid="ignore"):
+        exact = windows(image.astype(float), size, padding="valid").mean((2, 3))
+    assert {np.inf, -np.inf, 1} <= set(means.ravel().tolist())
+    np.testing.assert_array_equal(np.isnan(means), np.isnan(exact))
+    infinite = np.isinf(exact)
+    np.testing.assert_array_equal(np.isinf(means), infinite)
+    np.testing.assert_array_equal(means[infinite], exact[infinite])
+
+
 @pytest.mark.parametrize("offset", [1e8, 1e15, 1e30])
 def test_large_offsets_in_float64(offset):
     image = offset + np.random.default_rng(0).standard_normal((60, 60)) * offset * 1e-12

@@ -16,6 +16,7 @@
 
 #include "core/check.hpp"
 #include "core/finite.hpp"
+#include "kernels/exact_box.hpp"
 #include "kernels/float_box.hpp"
 #include "kernels/integer_box.hpp"
 #include "rows/number_writer.hpp"
@@ -385,6 +386,9 @@ void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& 
     }
     require(!ending.by_axis, "box_blur: means by axis are of integers that fit vectors");
     const bool mend = has_float_box(image, out, window);
+    if (!mend && has_exact_box(image, out, window)) {
+        return exact_box(image, out, window, ending.normalize, fill, workers);
+    }
     if (mend && !float_box(image, out, window, ending.normalize, fill, workers)) {
         return;
     }

@@ -1,15 +1,16 @@
-// Box blur of floats: sums of columns, then of those along the row, each by trees (detail/tree_sums.hpp).
+// Box blur of floats: sums of columns, then of those along the row, each by trees (detail/tree_sums.hpp). Large windows
+// of float32 have a method of their own (exact_box.cpp).
 //
 // Nothing is subtracted, and every output adds its own pixels in one order, wherever it lies in a tile: sums do not
 // drift, a NaN stays in its windows, and a stride changes no bit.
 //
-// float32 means are within 8 roundings (4 eps) of the exact ones: windows of up to 8 x 8 pixels take three additions
-// down, three along and a division. Of larger ones the sums are computed in double and rounded once; sums of columns
-// may be kept in float32 between, and added up to a few in it (`SumPlan::most_depth` additions deep).
+// float32 means of up to 8 x 8 pixels are within 8 roundings (4 eps) of the exact ones: three additions down, three
+// along and a division.
 #include "kernels/float_box.hpp"
 
 #include <algorithm>
 #include <atomic>
+#include <type_traits>
 
 #include "core/finite.hpp"
 #include "kernels/detail/column_sums.hpp"
@@ -21,7 +22,7 @@
 namespace imkernels {
 
 namespace {
-// What becomes of a sum: its mean or itself, from one of the pixels' own type and from one in double.
+// What becomes of a sum.
 
 template <class Pixel>
 struct MeanOf {
@@ -29,25 +30,12 @@ struct MeanOf {
     Pixel operator()(Pixel sum) const { return sum / count; }
 };
 
+template <class Pixel>
 struct SumItself {
-    template <class Pixel>
-    Pixel operator()(Pixel sum) const {
-        return sum;
-    }
+    Pixel operator()(Pixel sum) const { return sum; }
 };
 
-/// A reciprocal's error is far below the rounding to float.
-struct RoundedMean {
-    double reciprocal;
-    float operator()(double sum) const { return static_cast<float>(sum * reciprocal); }
-};
-
-struct RoundedSum {
-    float operator()(double sum) const { return static_cast<float>(sum); }
-};
-
-/// Sums of columns are computed in `Sum` and kept in `Line`, and so are sums of a few of those; windows in `Sum` again.
-template <class Pixel, class Line, class Sum, class Finish>
+template <class Pixel, class Finish>
 class FloatBox {
 public:
     FloatBox(const WidePlanes& planes, const std::byte* fill, Finish finish)
@@ -66,7 +54,7 @@ public:
         const index pitch = rows_.pitch();
         const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) +
                                   ColumnSums::bytes(window_.rows.size, pitch) + Scratch::bytes<Pixel>(pitch) +
-                                  Scratch::bytes<Line>(along_.room(pitch));
+                                  Scratch::bytes<Pixel>(along_.room(pitch));
         const double cost = 0.2 * sizeof(Pixel);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost, interleaved_);
         std::atomic<bool> finite = true;
@@ -80,7 +68,7 @@ public:
     }
 
 private:
-    using ColumnSums = detail::ColumnSums<Pixel, Sum, Line>;
+    using ColumnSums = detail::ColumnSums<Pixel>;
 
     static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
         constexpr index kept_bytes = index{512} * 1024;
@@ -90,7 +78,7 @@ private:
         const index besides = window.rows.size > 256 ? 1 : 2;
         const index narrowest = besides * window.columns.reach() / window.columns.step() + 128;
         while (shape.columns > narrowest &&
-               kept * window.columns.cover(shape.columns) * index{sizeof(Sum)} > kept_bytes) {
+               kept * window.columns.cover(shape.columns) * index{sizeof(Pixel)} > kept_bytes) {
             shape.columns = (shape.columns + 1) / 2;
         }
         shape.columns = std::max(channels, shape.columns / channels * channels);
@@ -103,13 +91,13 @@ private:
         ColumnSums column_sums(window_.rows.size, pitch);
         column_sums.take(scratch);
         auto* const buffer = scratch.take<Pixel>(pitch);
-        auto* const room = scratch.take<Line>(along_.room(pitch));
+        auto* const room = scratch.take<Pixel>(along_.room(pitch));
         const index count = window_.columns.cover(tile.columns) - window_.columns.reach() + 1;
         const bool in_place = write_.in_place() && rows_.output_step() == 1;
         const auto row = [&](index y, Pixel* to) { return rows_.row(tile, columns, y, to); };
         bool finite = true;
         for (index y = 0; y < tile.rows; ++y) {
-            Line* const sums = column_sums(row, (tile.row + y) * window_.rows.stride, columns.before, columns.inside);
+            Pixel* const sums = column_sums(row, (tile.row + y) * window_.rows.stride, columns.before, columns.inside);
             columns.complete(sums);
             const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
@@ -133,35 +121,28 @@ private:
     TileShape shape_;
     detail::WindowRows<Pixel> rows_;
     index interleaved_;
-    detail::SumAlong<Line, Sum> along_;
+    detail::SumAlong<Pixel> along_;
     detail::ResultWriter<Pixel, FromNumber> write_;
 };
 }  // namespace
 
 bool has_float_box(const ConstStack& image, const MutableStack& out, const Window2D& window) {
+    const bool is_double = image.element.dtype == Dtype::float64;
+    const index most_rows = is_double ? detail::ColumnSums<double>::largest : detail::most_terms;
+    const index most_columns = is_double ? detail::SumPlan::largest : detail::most_terms;
     return image.element.dtype >= Dtype::float16 && out.element.dtype == image.element.dtype &&
-           window.rows.size <= detail::ColumnSums<float, double, double>::largest &&
-           window.columns.size <= detail::SumPlan::largest;
+           window.rows.size <= most_rows && window.columns.size <= most_columns;
 }
 
 bool float_box(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,
                const std::byte* fill, int workers) {
     const WidePlanes planes = wide_planes(image, out, window);
-    const auto taps = static_cast<double>(window.taps());
-    const auto run = [&]<class Pixel, class Line, class Sum>(auto mean, auto sum) {
-        return normalize ? FloatBox<Pixel, Line, Sum, decltype(mean)>(planes, fill, mean).run(workers)
-                         : FloatBox<Pixel, Line, Sum, decltype(sum)>(planes, fill, sum).run(workers);
+    const auto run = [&]<class Pixel>(std::type_identity<Pixel>) {
+        const MeanOf<Pixel> mean{static_cast<Pixel>(window.taps())};
+        return normalize ? FloatBox<Pixel, MeanOf<Pixel>>(planes, fill, mean).run(workers)
+                         : FloatBox<Pixel, SumItself<Pixel>>(planes, fill, {}).run(workers);
     };
-    if (image.element.dtype == Dtype::float64) {
-        return run.template operator()<double, double, double>(MeanOf<double>{taps}, SumItself{});
-    }
-    if (std::max(window.rows.size, window.columns.size) <= detail::most_terms) {
-        return run.template operator()<float, float, float>(MeanOf<float>{static_cast<float>(taps)}, SumItself{});
-    }
-    if (window.columns.size <= detail::SumPlan::shallow) {
-        return run.template operator()<float, float, double>(RoundedMean{1 / taps}, RoundedSum{});
-    }
-    return run.template operator()<float, double, double>(RoundedMean{1 / taps}, RoundedSum{});
+    return image.element.dtype == Dtype::float64 ? run(std::type_identity<double>{}) : run(std::type_identity<float>{});
 }
 
 }  // namespace imkernels

@@ -1,4 +1,4 @@
-// Box blur of floats, fast.
+// Box blur of doubles, and of floats in small windows.
 #pragma once
 
 #include "core/array_view.hpp"
@@ -6,7 +6,7 @@
 
 namespace imkernels {
 
-/// Whether there is a fast blur of this image: floats, to the same type.
+/// Whether `float_box` takes them: floats, to the same type.
 bool has_float_box(const ConstStack& image, const MutableStack& out, const Window2D& window);
 
 /// As `box_blur`. True if a result is no finite number; its window may still have a mean or a sum.

@@ -396,8 +396,7 @@ private:
                 return finish_by<ShortMean>([&](auto mean) { along_(sums, count, room, pitch, mean, results); });
             }
         }
-        detail::sum_windows_of_channels<detail::most_running_channels<Sum>>(sums, count, window_.columns.size,
-                                                                            channels_, line);
+        detail::sum_windows_of_channels(sums, count, window_.columns.size, channels_, line);
         if constexpr (std::is_floating_point_v<Result>) {
             finish_row(line, count, Product<Result>{static_cast<Result>(factor_)}, results);
         } else if constexpr (!std::is_same_v<Result, Pixel>) {
@@ -468,10 +467,7 @@ void integer_box(const ConstStack& image, const MutableStack& out, const Window2
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
         if constexpr (std::is_integral_v<Pixel> && sizeof(Pixel) < 8) {
-            WidePlanes planes = wide_planes(image, out, window);
-            if (planes.channels > detail::most_running_channels<SumOf<Pixel>>) {
-                planes = {image, out, window, 1};
-            }
+            const WidePlanes planes = wide_planes(image, out, window);
             using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
             const auto run = [&]<class Result>(std::type_identity<Result>) {
                 IntegerBox<Pixel, Result>(planes, ending, fill).run(workers);

@@ -635,9 +635,10 @@ def box_blur(
     {{dtypes}}
 
     Means of integers are exact for every possible sum, 64-bit ones included; sums of integers are taken modulo 2**64.
-    Floats are summed in trees over the window's own pixels, in float64 but for windows of a few: nothing drifts along a
-    row, and a NaN or an infinity stays in its windows. The cost of integers does not depend on the size, that of floats
-    grows with its logarithm.
+    Of float16 and float32 in windows of more than 8 rows or columns, the exact sum is rounded to float64, multiplied
+    and rounded again: by running sums of integers that pixels are without a rounding. Other floats are summed in trees
+    over the window's own pixels. Nothing drifts along a row, and a NaN or an infinity stays in its windows. The cost
+    does not depend on the size; that of float64 grows with its logarithm.
 
     Examples
     --------

@@ -16,8 +16,7 @@
 
 namespace imkernels::detail {
 
-/// `Pixel`s are added up in `Sum`, to `Result`s.
-template <class Pixel, class Sum, class Result>
+template <class Number>
 class ColumnSums {
 public:
     /// Windows of more rows are no longer summed while what is kept of them is near.
@@ -27,8 +26,8 @@ public:
     ColumnSums(index size, index pitch) : size_(size), pitch_(pitch) {}
 
     static std::size_t bytes(index size, index pitch) {
-        return Scratch::bytes<Sum>(kept_sums(size) * pitch) + Scratch::bytes<Pixel>(kept_pixels * pitch) +
-               Scratch::bytes<Result>(block * pitch);
+        return Scratch::bytes<Number>(kept_sums(size) * pitch) + Scratch::bytes<Number>(kept_pixels * pitch) +
+               Scratch::bytes<Number>(block * pitch);
     }
 
     /// Rows of sums that are kept.
@@ -43,9 +42,9 @@ public:
     }
 
     void take(Scratch& scratch) {
-        Sum* rows = scratch.take<Sum>(kept_sums(size_) * pitch_);
-        pixels_ = scratch.take<Pixel>(kept_pixels * pitch_);
-        results_ = scratch.take<Result>(block * pitch_);
+        Number* rows = scratch.take<Number>(kept_sums(size_) * pitch_);
+        pixels_ = scratch.take<Number>(kept_pixels * pitch_);
+        results_ = scratch.take<Number>(block * pitch_);
         index span = 1;
         for (index window = size_; window > most_terms; window = between(window)) {
             span *= block;
@@ -59,15 +58,14 @@ public:
     /// for `before` others. They stay until the next call. `row(y, buffer)` gives the pixels of row `y`, `buffer` is
     /// room for them.
     template <class Row>
-    Result* operator()(const Row& row, index first, index before, index length) {
+    Number* operator()(const Row& row, index first, index before, index length) {
         if (top_ == 0) {
             take_up(row, first, first + size_, length);
-            Terms<Pixel> pixels;
+            Terms pixels;
             for (index y = first; y < first + size_; ++y) {
                 pixels.add(newest(y));
             }
-            const auto finish = [](Sum sum) { return static_cast<Result>(sum); };
-            add_terms<Sum>(pixels.rows.data(), pixels.count, length, finish, results_ + before);
+            add_up(pixels, length, results_ + before);
             return results_;
         }
         if (group_ != first / block) {
@@ -86,7 +84,6 @@ private:
     /// Whole blocks that every window of `size` rows has; it may have one more.
     static index between(index size) { return size / block - 1; }
 
-    template <class Number>
     struct Terms {
         std::array<const Number*, most_terms> rows{};
         index count = 0;
@@ -94,19 +91,23 @@ private:
         void add(const Number* row) { rows[static_cast<std::size_t>(count++)] = row; }
     };
 
+    static void add_up(const Terms& terms, index length, Number* sums) {
+        add_terms<Number>(terms.rows.data(), terms.count, length, [](Number sum) { return sum; }, sums);
+    }
+
     /// Sums of blocks of `span` rows.
     struct Level {
         index window;  // that are added up for the level below
         index span;
         index slots;
-        Sum* rows;
-        Sum* sums;   // of the window
-        index from;  // that begins with this one
+        Number* rows;
+        Number* sums;  // of the window
+        index from;    // that begins with this one
 
-        Sum* row(index number, index pitch) const { return rows + number % slots * pitch; }
+        Number* row(index number, index pitch) const { return rows + number % slots * pitch; }
     };
 
-    const Pixel* newest(index y) const { return newest_[static_cast<std::size_t>(y % kept_newest)]; }
+    const Number* newest(index y) const { return newest_[static_cast<std::size_t>(y % kept_newest)]; }
 
     /// Takes up the rows to `end`, those before `begin` left out, and adds up the blocks that end there.
     template <class Row>
@@ -125,27 +126,17 @@ private:
 
     /// Adds up the blocks of all levels that end with row `next_`.
     void add_blocks(index length) {
-        const auto same = [](Sum sum) { return sum; };
         for (int level = 0; level < top_; ++level) {
             const Level& here = levels_[static_cast<std::size_t>(level)];
             const index number = next_ / here.span;
             if ((next_ + 1) % here.span != 0 || number * here.span < run_begin_) {
                 return;
             }
-            Sum* const sums = here.row(number, pitch_);
-            if (level == 0) {
-                Terms<Pixel> terms;
-                for (index i = 0; i < block; ++i) {
-                    terms.add(newest(number * block + i));
-                }
-                add_terms<Sum, block>(terms.rows.data(), block, length, same, sums);
-            } else {
-                Terms<Sum> terms;
-                for (index i = 0; i < block; ++i) {
-                    terms.add(levels_[static_cast<std::size_t>(level - 1)].row(number * block + i, pitch_));
-                }
-                add_terms<Sum, block>(terms.rows.data(), block, length, same, sums);
+            Terms terms;
+            for (index i = number * block; i < (number + 1) * block; ++i) {
+                terms.add(level == 0 ? newest(i) : levels_[static_cast<std::size_t>(level - 1)].row(i, pitch_));
             }
+            add_up(terms, length, here.row(number, pitch_));
         }
     }
 
@@ -190,12 +181,12 @@ private:
 
     /// What four windows consist of.
     struct Group {
-        const Sum* common;
-        const Sum* first;  // block, of the first window
-        const Sum* last;   // block, of those that have four rows or more behind the common ones
-        const Pixel* in_front[block - 1];
-        const Pixel* behind[2 * (block - 1)];
-        Result* results[block];
+        const Number* common;
+        const Number* first;  // block, of the first window
+        const Number* last;   // block, of those that have four rows or more behind the common ones
+        const Number* in_front[block - 1];
+        const Number* behind[2 * (block - 1)];
+        Number* results[block];
     };
 
     /// The first window has `rest` rows behind the common ones, each other one more.
@@ -204,44 +195,44 @@ private:
         const Group own = group;  // a copy that no store can change
 #pragma GCC ivdep
         for (index x = 0; x < length; ++x) {
-            const auto behind = [&]<int count>(Sum sum) IMKERNELS_INLINE_LAMBDA {
-                const auto pixel = [&](int i) IMKERNELS_INLINE_LAMBDA { return static_cast<Sum>(own.behind[i][x]); };
+            const auto behind = [&]<int count>(Number sum) IMKERNELS_INLINE_LAMBDA {
+                const auto pixel = [&](int i) IMKERNELS_INLINE_LAMBDA { return own.behind[i][x]; };
                 if constexpr (count == 0) {
                     return sum;
                 } else if constexpr (count < block) {
-                    Sum rows = pixel(0);
+                    Number rows = pixel(0);
                     for (int i = 1; i < count; ++i) {
                         rows += pixel(i);
                     }
                     return sum + rows;
                 } else {
-                    Sum rows = own.last[x];
+                    Number rows = own.last[x];
                     for (int i = block; i < count; ++i) {
                         rows += pixel(i);
                     }
                     return sum + rows;
                 }
             };
-            const Sum common = own.common[x];
-            const Sum one = static_cast<Sum>(own.in_front[2][x]);
-            const Sum two = static_cast<Sum>(own.in_front[1][x]) + one;
-            const Sum three = static_cast<Sum>(own.in_front[0][x]) + two;
-            own.results[0][x] = static_cast<Result>(behind.template operator()<rest>(own.first[x] + common));
-            own.results[1][x] = static_cast<Result>(behind.template operator()<rest + 1>(three + common));
-            own.results[2][x] = static_cast<Result>(behind.template operator()<rest + 2>(two + common));
-            own.results[3][x] = static_cast<Result>(behind.template operator()<rest + 3>(one + common));
+            const Number common = own.common[x];
+            const Number one = own.in_front[2][x];
+            const Number two = own.in_front[1][x] + one;
+            const Number three = own.in_front[0][x] + two;
+            own.results[0][x] = behind.template operator()<rest>(own.first[x] + common);
+            own.results[1][x] = behind.template operator()<rest + 1>(three + common);
+            own.results[2][x] = behind.template operator()<rest + 2>(two + common);
+            own.results[3][x] = behind.template operator()<rest + 3>(one + common);
         }
     }
 
     /// The sum of the window of a level's blocks that begins with number `first`.
     // NOLINTNEXTLINE(misc-no-recursion): levels are few.
-    const Sum* window_of_blocks(int level, index first, index length) {
+    const Number* window_of_blocks(int level, index first, index length) {
         Level& here = levels_[static_cast<std::size_t>(level)];
         if (here.from == first) {
             return here.sums;
         }
         here.from = first;
-        Terms<Sum> terms;
+        Terms terms;
         index next = first;
         if (level + 1 < top_) {
             const Level& above = levels_[static_cast<std::size_t>(level) + 1];
@@ -259,19 +250,19 @@ private:
         for (; next < first + here.window; ++next) {
             terms.add(here.row(next, pitch_));
         }
-        add_terms<Sum>(terms.rows.data(), terms.count, length, [](Sum sum) { return sum; }, here.sums);
+        add_up(terms, length, here.sums);
         return here.sums;
     }
 
     index size_;
     index pitch_;
-    Pixel* pixels_ = nullptr;
-    Result* results_ = nullptr;  // of a group
+    Number* pixels_ = nullptr;
+    Number* results_ = nullptr;  // of a group
     index group_ = -1;           // the block that its windows begin in
     std::array<Level, 5> levels_{};
     int top_ = 0;
-    std::array<const Pixel*, kept_newest> newest_{};
-    std::array<const Pixel*, block> oldest_{};
+    std::array<const Number*, kept_newest> newest_{};
+    std::array<const Number*, block> oldest_{};
     index next_ = -1;          // row to be taken up
     index run_begin_ = -1;     // from where on all were
     index oldest_block_ = -1;  // whose rows are the oldest

@@ -13,10 +13,6 @@
 
 namespace imkernels::detail {
 
-/// Channels side by side that running sums are made for.
-template <class Sum>
-inline constexpr index most_running_channels = std::min<index>(4, lane_count<Sum>);
-
 template <class Pixel, class Column>
 void replace_row(const Pixel* __restrict enters, const Pixel* __restrict leaves, index count,
                  Column* __restrict columns) {
@@ -55,7 +51,6 @@ IMKERNELS_INLINE Lanes<Sum> sum_channels(const Column* columns, index count) {
 template <index channels, class Sum, class Column>
 void sum_windows(const Column* __restrict columns, index count, index size, Sum* __restrict sums) {
     constexpr index lanes = lane_count<Sum>;
-    constexpr index step = lanes / channels * channels;
     const Column* const enters = columns + (size - 1) * channels;
     Lanes<Sum> before = sum_channels<channels, Sum>(columns, size - 1);
     const auto add_up = [&](index x, Lanes<Sum> sum) IMKERNELS_INLINE_LAMBDA {
@@ -64,24 +59,40 @@ void sum_windows(const Column* __restrict columns, index count, index size, Sum*
              ...);
         }(std::make_index_sequence<4>());
         store_lanes(sums + x, sum + before);
-        before += repeated<Sum, step - channels, channels>(sum);
+        const auto last = [&](Lanes<Sum> all)
+                              IMKERNELS_INLINE_LAMBDA { return repeated<Sum, lanes - channels, channels>(all); };
+        before = lanes % channels == 0 ? before + last(sum) : last(before + sum);
     };
     const Lanes<Sum> first = load_widened<Sum>(columns);
     add_up(0, load_widened<Sum>(enters) - moved_up<Sum, channels>(first));  // in front of the first column is nothing
-    for (index x = step; x < count; x += step) {
+    for (index x = lanes; x < count; x += lanes) {
         add_up(x, load_widened<Sum>(enters + x) - load_widened<Sum>(columns + x - channels));
     }
 }
 
-/// The same for any number of channels up to `most`.
-template <index most, class Sum, class Column>
-void sum_windows_of_channels(const Column* columns, index count, index size, index channels, Sum* sums) {
-    if constexpr (most > 1) {
-        if (channels < most) {
-            return sum_windows_of_channels<most - 1>(columns, count, size, channels, sums);
-        }
+/// The same of many channels, one sum after the other.
+template <class Sum, class Column>
+void sum_windows_in_turn(const Column* columns, index count, index size, index channels, Sum* sums) {
+    const Column* const enters = columns + (size - 1) * channels;
+    std::fill_n(sums, channels, Sum{0});
+    for (index x = 0; x < size * channels; ++x) {
+        sums[x % channels] += static_cast<Sum>(columns[x]);
     }
-    sum_windows<most>(columns, count, size, sums);
+    for (index x = channels; x < count; ++x) {
+        sums[x] = sums[x - channels] + static_cast<Sum>(enters[x]) - static_cast<Sum>(columns[x - channels]);
+    }
+}
+
+/// The same of any number of channels.
+template <class Sum, index most = std::min<index>(4, lane_count<Sum>), class Column>
+void sum_windows_of_channels(const Column* columns, index count, index size, index channels, Sum* sums) {
+    if constexpr (most == 0) {
+        sum_windows_in_turn(columns, count, size, channels, sums);
+    } else if (channels == most) {
+        sum_windows<most>(columns, count, size, sums);
+    } else {
+        sum_windows_of_channels<Sum, most - 1>(columns, count, size, channels, sums);
+    }
 }
 
 }  // namespace imkernels::detail

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <limits>
 #include <type_traits>
@@ -35,51 +34,30 @@ inline Sum tree_sum(Sum one, Sum other, Sums... rest) {
     return tree_sum(rest..., static_cast<Sum>(one + other));
 }
 
-/// The sum of terms of which neighbours are added `early` times in their own type, then as `Sum`s.
-template <int early, class Sum, std::size_t count, class Term>
-IMKERNELS_INLINE Sum mixed_sum(const std::array<Term, count>& terms) {
-    if constexpr (early > 0 && count > 1) {
-        constexpr std::size_t half = (count + 1) / 2;
-        return [&]<std::size_t... i>(std::index_sequence<i...>) IMKERNELS_INLINE_LAMBDA {
-            const auto pair = [&](std::size_t one) IMKERNELS_INLINE_LAMBDA {
-                return 2 * one + 1 < count ? static_cast<Term>(terms[2 * one] + terms[(2 * one + 1) % count])
-                                           : terms[2 * one];
-            };
-            return mixed_sum<early - 1, Sum, half, Term>({pair(i)...});
-        }(std::make_index_sequence<half>());
-    } else {
-        return [&]<std::size_t... i>(std::index_sequence<i...>) IMKERNELS_INLINE_LAMBDA {
-            return tree_sum<Sum>(static_cast<Sum>(terms[i])...);
-        }(std::make_index_sequence<count>());
-    }
-}
-
-template <class Sum, int early, class Finish, class Result, class Term, class... Terms>
+template <class Sum, class Finish, class Result, class Term, class... Terms>
 __attribute__((noinline)) void add_rows(index length, Finish finish, Result* __restrict results,
                                         const Term* __restrict first, const Terms* __restrict... terms) {
 #pragma GCC ivdep
     for (index x = 0; x < length; ++x) {
-        const std::array<Term, 1 + sizeof...(Terms)> here{first[x], terms[x]...};
-        results[x] = finish(mixed_sum<early, Sum>(here));
+        results[x] = finish(tree_sum<Sum>(static_cast<Sum>(first[x]), static_cast<Sum>(terms[x])...));
     }
 }
 
-template <class Sum, int early, class Term, class Finish, class Result, std::size_t... i>
+template <class Sum, class Term, class Finish, class Result, std::size_t... i>
 void add_exactly(const Term* const* terms, index length, Finish finish, Result* results,
                  std::index_sequence<i...> /*of terms*/) {
-    add_rows<Sum, early>(length, finish, results, terms[i]...);
+    add_rows<Sum>(length, finish, results, terms[i]...);
 }
 
-/// results[x] = finish(terms[0][x] + ... + terms[count - 1][x]), added as `Sum`s; `early` times in their own type
-/// before.
-template <class Sum, int most = most_terms, int early = 0, class Term, class Finish, class Result>
+/// results[x] = finish(terms[0][x] + ... + terms[count - 1][x]), added as `Sum`s.
+template <class Sum, int most = most_terms, class Term, class Finish, class Result>
 void add_terms(const Term* const* terms, index count, index length, Finish finish, Result* results) {
     if constexpr (most > 1) {
         if (count < most) {
-            return add_terms<Sum, most - 1, early>(terms, count, length, finish, results);
+            return add_terms<Sum, most - 1>(terms, count, length, finish, results);
         }
     }
-    add_exactly<Sum, early>(terms, length, finish, results, std::make_index_sequence<static_cast<std::size_t>(most)>());
+    add_exactly<Sum>(terms, length, finish, results, std::make_index_sequence<static_cast<std::size_t>(most)>());
 }
 
 /// How a window is made up. Level 0 is the pixels; an element of a level is the sum of `SumLevel::base` of the level
@@ -94,9 +72,6 @@ struct SumLevel {
 class SumPlan {
 public:
     static constexpr index largest = 4096;
-    /// Up to this window no level is more than so many additions deep.
-    static constexpr index shallow = 160;
-    static constexpr int most_depth = 6;
     static constexpr std::size_t most_levels = 8;
 
     explicit SumPlan(index size) {
@@ -116,14 +91,6 @@ public:
     }
 
     int top() const { return top_; }
-    /// Additions that an element of the last level is made of, one upon the other.
-    int depth() const {
-        int depth = 0;
-        for (int level = 1; level <= top_; ++level) {
-            depth += static_cast<int>(std::bit_width(static_cast<std::size_t>((*this)[level].base - 1)));
-        }
-        return depth;
-    }
     const SumLevel& operator[](int level) const { return levels_[static_cast<std::size_t>(level)]; }
 
 private:
@@ -163,13 +130,11 @@ private:
     int top_ = 0;
 };
 
-/// Sums along a row, of windows of elements that lie `apart` from each other. Sums of a few are `Sum`s, those of
-/// windows `Total`s.
-template <class Sum, class Total = Sum>
+/// Sums along a row, of windows of elements that lie `apart` from each other.
+template <class Sum>
 class SumAlong {
 public:
-    SumAlong(index size, index apart)
-        : plan_(size), apart_(apart), early_(is_mixed ? std::clamp(SumPlan::most_depth - plan_.depth(), 0, 2) : 0) {}
+    SumAlong(index size, index apart) : plan_(size), apart_(apart) {}
 
     /// Elements of the room that `operator()` needs beside the row.
     index room(index pitch) const { return plan_.top() * pitch; }
@@ -200,20 +165,10 @@ public:
                 terms[count++] = lines[static_cast<std::size_t>(level)] + (first + i * here.size) * apart_;
             }
         }
-        const auto number = static_cast<index>(count);
-        if constexpr (is_mixed) {
-            switch (early_) {
-                case 2: return add_terms<Total, most_terms, 2>(terms.data(), number, length, finish, results);
-                case 1: return add_terms<Total, most_terms, 1>(terms.data(), number, length, finish, results);
-                default: break;
-            }
-        }
-        add_terms<Total>(terms.data(), number, length, finish, results);
+        add_terms<Sum>(terms.data(), static_cast<index>(count), length, finish, results);
     }
 
 private:
-    static constexpr bool is_mixed = !std::is_same_v<Sum, Total>;
-
     index window() const {
         const SumLevel& top = plan_[plan_.top()];
         return top.count * top.size + top.tail;
@@ -221,7 +176,6 @@ private:
 
     SumPlan plan_;
     index apart_;
-    int early_;  // additions of the window's few terms that are `Sum`s still
 };
 
 }  // namespace imkernels::detail

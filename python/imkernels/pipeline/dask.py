@@ -162,13 +162,13 @@ def window_size(keywords: Mapping[str, Any]) -> Pair:
 
 
 def rows_in_common(function: KernelFunction[..., Array], image: Array, size: int) -> int:
-    """Return the period, in rows, of the blocks of rows whose sums means of floats are made of.
+    """Return the period, in rows, of the blocks of rows whose sums means of float64 are made of.
 
     They begin at multiples of a power of 4 of the image's rows (see ``column_sums.hpp``); elsewhere the same rows would
     be added up in another order.
     """
     period = 1
-    if function is ik.box_blur and image.dtype.kind == "f":
+    if function is ik.box_blur and image.dtype.kind == "f" and image.dtype.itemsize == 8:
         while size > 8:
             size = size // 4 - 1
             period *= 4
