@@ -193,6 +193,22 @@ def test_convolutions_of_integers_are_equal_bit_for_bit(dtype):
 
 
 @needs_two
+@pytest.mark.parametrize("span", [0, 30, 140])
+@pytest.mark.parametrize("dtype", FLOATS[:2], ids=str)
+def test_means_of_large_windows_are_equal_bit_for_bit(dtype, span):
+    rng = np.random.default_rng(13)
+    limits = np.finfo(dtype)
+    for image, geometry in draws(dtype, special=span > 30):
+        powers = rng.integers(max(-span, limits.minexp), min(span, limits.maxexp - 8) + 1, image.shape)
+        with np.errstate(invalid="ignore"):
+            image = (np.sign(image) * rng.random(image.shape) * np.exp2(powers)).astype(dtype)
+        geometry |= {"size": (geometry["size"][0], 9 + geometry["size"][1])}
+        for normalize in (True, False):
+            found = [layer.box_blur(image, **geometry, normalize=normalize) for layer in layers()]
+            assert same(found), (image.shape, geometry)
+
+
+@needs_two
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_float_means_agree_within_the_error_bound(dtype):
     eps = float(np.finfo(dtype).eps)
