@@ -106,12 +106,12 @@ def isa_words(path, text):
     if room == "cpu":
         return []  # it is there to name them
     words = [word[0] for word in re.finditer(ISA_WORDS, without_comments(text), re.IGNORECASE)]
-    if room == "simd":  # asks for the width of a register, for stores past the caches, and for loads that widen
+    if room == "simd":  # for the width of a register, stores past the caches, loads that widen, and halves of products
         words = [word for word in words if word.strip("_") not in ("AVX512F", "AVX2", "AVX", "SSE2")]
         words = [
             word
             for word in words
-            if not re.fullmatch(r"__builtin_ia32_(movntdq\d*|sfence|pmov[sz]x\w+|cvtps2pd\w+)", word)
+            if not re.fullmatch(r"__builtin_ia32_(movntdq\d*|sfence|pmov[sz]x\w+|cvtps2pd\w+|pmulhuw\w+)", word)
         ]
     return words
 

@@ -2,7 +2,7 @@
 // along a row the sums of windows move on in the same way. Integers are exact whatever is subtracted, so the cost per
 // pixel does not depend on the window.
 //
-// Small windows of 8-bit pixels, whose sums fit 16 bits, are sooner added up in a tree (detail/tree_sums.hpp).
+// Small windows of 8-bit pixels, whose sums fit 16 bits, are sooner added up in a tree (detail/split_sums.hpp).
 //
 // Means are products. With 16 bits: floor(t / n) = t * m >> (16 + k) for every t up to the largest, where
 // m = ceil(2^(16 + k) / n), if t * (m * n - 2^(16 + k)) < 2^(16 + k) (Granlund and Montgomery, PLDI 1994; checked for
@@ -20,8 +20,9 @@
 
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/running_sums.hpp"
-#include "kernels/detail/tree_sums.hpp"
+#include "kernels/detail/split_sums.hpp"
 #include "kernels/detail/window_rows.hpp"
+#include "simd/high_product.hpp"
 #include "simd/lanes.hpp"
 
 namespace imkernels {
@@ -49,14 +50,13 @@ Mean choose_mean(Rounding rounding, index taps) {
     return taps % 2 == 0 ? Mean::rounded_to_even : Mean::rounded;
 }
 
-/// The mean of at most 256 unsigned 8-bit pixels, whose sum has 16 bits.
-template <Mean mean_of>
-struct ShortMean {
+/// How the sum of at most 256 unsigned 8-bit pixels, which has 16 bits, is divided.
+struct ShortDivision {
     std::uint16_t count, added, factor, shift;
 
-    ShortMean(index taps, index delta)
+    ShortDivision(index taps, index delta)
         : count(static_cast<std::uint16_t>(taps)),
-          added(static_cast<std::uint16_t>(mean_of == Mean::cut_off ? delta : taps / 2)),
+          added(static_cast<std::uint16_t>(delta)),
           factor(static_cast<std::uint16_t>(factor_of(taps))),
           shift(static_cast<std::uint16_t>(shift_of(taps))) {}
 
@@ -72,16 +72,20 @@ struct ShortMean {
         return static_cast<int>(std::bit_width(static_cast<std::uint32_t>(taps - 1) / 2));
     }
     static index factor_of(index taps) { return ((index{1} << (16 + shift_of(taps))) + taps - 1) / taps; }
+};
 
-    std::uint8_t operator()(std::uint16_t sum) const {
-        const std::uint16_t raised = static_cast<std::uint16_t>(sum + added);
-        std::uint16_t mean = static_cast<std::uint16_t>((static_cast<std::uint32_t>(raised) * factor) >> 16);
-        mean = static_cast<std::uint16_t>(mean >> shift);
+/// Means of sums, one in each lane.
+template <Mean mean_of>
+struct ShortMean {
+    ShortDivision division;
+
+    IMKERNELS_INLINE Lanes<std::uint16_t> operator()(Lanes<std::uint16_t> sums) const {
+        const Lanes<std::uint16_t> raised = sums + division.added;
+        Lanes<std::uint16_t> means = high_product(raised, broadcast(division.factor)) >> division.shift;
         if constexpr (mean_of == Mean::rounded_to_even) {  // a tie was rounded up
-            const std::uint16_t product = static_cast<std::uint16_t>(mean * count);
-            mean = static_cast<std::uint16_t>(mean - (product == raised ? mean & 1 : 0));
+            means -= reinterpret_cast<Lanes<std::uint16_t>>(means * division.count == raised) & means & 1;
         }
-        return static_cast<std::uint8_t>(mean);
+        return means;
     }
 };
 
@@ -155,6 +159,29 @@ void finish_row(const Sum* __restrict sums, index count, Finish finish, Result* 
     }
 }
 
+/// Sums of columns, side by side.
+template <class Column>
+struct PlainSums {
+    Column* sums;
+
+    PlainSums(Column* room, index /*pitch*/, index /*aligned*/) : sums(room) {}
+    /// Numbers that it takes room for, where columns take `pitch`.
+    static index room(index pitch) { return pitch; }
+
+    Column& operator[](index column) const { return sums[column]; }
+};
+
+template <class Pixel, class Column>
+void add_row(const Pixel* row, index count, const PlainSums<Column>& sums, index first) {
+    detail::add_row(row, count, &sums[first]);
+}
+
+template <class Pixel, class Column>
+void replace_row(const Pixel* enters, const Pixel* leaves, index count, const PlainSums<Column>& sums, index first,
+                 index /*ahead*/) {
+    detail::replace_row(enters, leaves, count, &sums[first]);
+}
+
 /// What the sums of 8-, 16- and 32-bit pixels are computed in, modulo its size.
 template <class Pixel>
 using ColumnOf =
@@ -163,8 +190,17 @@ using ColumnOf =
 template <class Pixel>
 using SumOf = std::conditional_t<sizeof(Pixel) <= 2, std::uint32_t, std::uint64_t>;
 
-/// `Result` is that of the pixels for means, of 64 bits for sums, and a float for products.
-template <class Pixel, class Result>
+/// Whether means are made of sums of 16 bits.
+bool has_short_means(const Window2D& window, const BoxEnding& ending) {
+    const index taps = ending.by_axis ? window.columns.size : window.taps();
+    const bool cut_off = ending.rounding == Rounding::toward_zero;
+    return window.columns.size <= detail::SumPlan::largest &&
+           ShortDivision::is_exact(taps, cut_off ? ending.delta : taps / 2);
+}
+
+/// `Result` is that of the pixels for means, of 64 bits for sums, and a float for products. `Sums` are those of
+/// columns.
+template <class Pixel, class Result, class Sums>
 class IntegerBox {
 public:
     IntegerBox(const WidePlanes& planes, const BoxEnding& ending, const std::byte* fill)
@@ -182,9 +218,8 @@ public:
           interleaved_(planes.image.interleaved()),
           fill_(read_fill<AsNumber, Pixel>(planes.image.element.dtype, fill).value),
           together_(choose_together(planes)),
-          short_(has_short_means && window_.columns.size <= SumPlan::largest &&
-                 ShortMean<Mean::cut_off>::is_exact(taps_, mean_ == Mean::cut_off ? delta_ : taps_ / 2)),
-          along_(short_ ? window_.columns.size : 1, window_.columns.dilation),
+          short_(taps_, mean_ == Mean::cut_off ? delta_ : taps_ / 2),
+          along_(is_split ? window_.columns.size : 1, window_.columns.dilation),
           write_(out_) {}
 
     void run(int workers) const {
@@ -192,9 +227,8 @@ public:
             return run_together(workers);
         }
         const index pitch = rows_.pitch();
-        const std::size_t bytes = detail::WindowRows<Pixel>::bytes(window_) + 2 * Scratch::bytes<Pixel>(pitch) +
-                                  Scratch::bytes<Result>(pitch) + 2 * Scratch::bytes<Column>(pitch) +
-                                  Scratch::bytes<Column>(along_.room(pitch)) + Scratch::bytes<Sum>(pitch);
+        const std::size_t bytes =
+            detail::WindowRows<Pixel>::bytes(window_) + 2 * Scratch::bytes<Pixel>(pitch) + bytes_of_lines(pitch);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, 0.1 * sizeof(Pixel),
                             interleaved_);
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
@@ -204,7 +238,6 @@ public:
     }
 
 private:
-    using SumPlan = detail::SumPlan;
     using Column = ColumnOf<Pixel>;
     using Sum = SumOf<Pixel>;
     template <Mean mean_of>
@@ -213,7 +246,7 @@ private:
     using InDouble = ReciprocalMean<double, Pixel, mean_of>;
     static constexpr index most_together = 8;
     static constexpr index most_covered = 128;  // columns of those
-    static constexpr bool has_short_means = std::is_same_v<Result, std::uint8_t>;
+    static constexpr bool is_split = std::is_same_v<Sums, detail::SplitSums>;
 
     static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
         const index wide = std::max<index>(4096, 4 * window.columns.reach());
@@ -230,7 +263,8 @@ private:
         const bool small = out.rows <= most_rows && covered <= most_covered && rows.size <= most_rows / 2;
         const bool simple = rows.stride == 1 && columns.stride == 1 && planes.channels == 1 &&
                             has_rows_of<Pixel>(planes.image) && planes.image.interleaved() == 1;
-        return small && simple ? std::min(most_together, planes.out.planes()) : 0;
+        const index images = std::min(most_together, planes.out.planes());
+        return small && simple && images > 1 ? images : 0;
     }
 
     // Small images: the windows of each cover a part of a row that is so wide, and so many rows of pixels are kept.
@@ -238,12 +272,35 @@ private:
     index pitch_together() const { return together_ * part() + 2 * row_slack; }
     index rows_together() const { return window_.rows.size + 1; }
 
+    /// What a row of sums becomes, and what it does on the way.
+    struct Lines {
+        index pitch;
+        Result* results;
+        Column* sums;
+        Column* means;  // of columns
+        Column* room;
+        Sum* wide;
+    };
+
+    std::size_t bytes_of_lines(index pitch) const {
+        return Scratch::bytes<Result>(pitch) + 2 * Scratch::bytes<Column>(Sums::room(pitch)) +
+               Scratch::bytes<Column>(along_.room(pitch)) + Scratch::bytes<Sum>(pitch);
+    }
+
+    Lines lines_of(index pitch, Scratch& scratch) const {
+        return {pitch,
+                scratch.take<Result>(pitch),
+                scratch.take<Column>(Sums::room(pitch)),
+                scratch.take<Column>(Sums::room(pitch)),
+                scratch.take<Column>(along_.room(pitch)),
+                scratch.take<Sum>(pitch)};
+    }
+
     /// Blurs `together_` small images at once.
     void run_together(int workers) const {
         const index pitch = pitch_together();
         const std::size_t bytes = Scratch::bytes<index>(most_covered) + Scratch::bytes<Pixel>(rows_together() * pitch) +
-                                  Scratch::bytes<Result>(pitch) + 2 * Scratch::bytes<Column>(pitch) +
-                                  Scratch::bytes<Column>(along_.room(pitch)) + Scratch::bytes<Sum>(pitch);
+                                  bytes_of_lines(pitch);
         const TileShape whole{out_.first.rows, out_.first.columns};
         const double cost = 0.5 * static_cast<double>(together_);
         const TileGrid grid(ceil_div(out_.planes(), together_), whole.rows, whole.columns, whole, cost, 1);
@@ -262,11 +319,8 @@ private:
         const index pitch = pitch_together();
         const index kept = rows_together();
         auto* const pixels = scratch.take<Pixel>(kept * pitch);
-        auto* const results = scratch.take<Result>(pitch);
-        auto* const sums = scratch.take<Column>(pitch);
-        auto* const means = scratch.take<Column>(pitch);
-        auto* const room = scratch.take<Column>(along_.room(pitch));
-        auto* const line = scratch.take<Sum>(pitch);
+        const Lines lines = lines_of(pitch, scratch);
+        const Sums sums(lines.sums, pitch, 0);
         ConstPlane from[most_together];
         MutablePlane to[most_together];
         for (index i = 0; i < images; ++i) {
@@ -292,22 +346,22 @@ private:
         const index covered = count + window_.columns.reach() - 1;
         const index width = round_up(covered, lane_count<Pixel>);
         std::fill_n(pixels, kept * pitch, Pixel{0});
-        std::fill_n(sums, width, Column{0});
+        std::fill_n(lines.sums, Sums::room(pitch), Column{0});
         for (index y = 0; y < window_.rows.size - 1; ++y) {
             load(y);
-            detail::add_row(row(y), width, sums);
+            add_row(row(y), width, sums, 0);
         }
         for (index y = 0; y < tile.rows; ++y) {
             const index last = y + window_.rows.size - 1;
             load(last);
             if (y == 0) {
-                detail::add_row(row(last), width, sums);
+                add_row(row(last), width, sums, 0);
             } else {
-                detail::replace_row(row(last), row(y - 1), width, sums);
+                replace_row(row(last), row(y - 1), width, sums, 0, 0);
             }
-            finish(by_axis_ ? column_means(sums, covered, means) : sums, covered, room, line, pitch, results);
+            finish(sums, 0, covered, lines, lines.results);
             for (index i = 0; i < images; ++i) {
-                write_row(results + i * span, tile.columns, to[i].at(y, 0), to[i].column_stride);
+                write_row(lines.results + i * span, tile.columns, to[i].at(y, 0), to[i].column_stride);
             }
         }
     }
@@ -324,36 +378,33 @@ private:
         const detail::TileColumns columns = rows_.columns(tile, scratch);
         auto* const enters = scratch.take<Pixel>(pitch);
         auto* const leaves = scratch.take<Pixel>(pitch);
-        auto* const buffer = scratch.take<Result>(pitch);
-        auto* const sums = scratch.take<Column>(pitch);
-        auto* const means = scratch.take<Column>(pitch);
-        auto* const room = scratch.take<Column>(along_.room(pitch));
-        auto* const line = scratch.take<Sum>(pitch);
+        const Lines lines = lines_of(pitch, scratch);
+        const Sums sums(lines.sums, pitch, columns.before);
         const index size = window_.rows.size;
         const index covered = window_.columns.cover(tile.columns);
+        const MutablePlane target = out_.plane(tile.plane);
         const bool in_place = write_.in_place() && rows_.output_step() == 1;
-        Column* const inside = sums + columns.before;
         index begin = 0;  // the rows [begin, end) are in the sums
         index end = 0;
         for (index y = 0; y < tile.rows; ++y) {
             const index first = (tile.row + y) * window_.rows.stride;
             if (y == 0 || first >= end) {
-                std::fill_n(inside, columns.inside, Column{0});
+                std::fill_n(lines.sums, Sums::room(pitch), Column{0});
                 begin = end = first;
             }
             for (; end < first + size; ++end) {
                 const Pixel* const row = rows_.row(tile, columns, end, enters);
                 if (begin < first) {
-                    detail::replace_row(row, rows_.row(tile, columns, begin++, leaves), columns.inside, inside);
+                    const Pixel* const left = rows_.row(tile, columns, begin++, leaves);
+                    replace_row(row, left, columns.inside, sums, columns.before, planes_.image.first.row_stride);
                 } else {
-                    detail::add_row(row, columns.inside, inside);
+                    add_row(row, columns.inside, sums, columns.before);
                 }
             }
             columns.complete(sums);
-            const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
-            Result* const results = in_place ? reinterpret_cast<Result*>(to) : buffer;
-            finish(by_axis_ ? column_means(sums, covered, means) : sums, covered, room, line, pitch, results);
+            Result* const results = in_place ? reinterpret_cast<Result*>(to) : lines.results;
+            finish(sums, columns.before, covered, lines, results);
             if (!in_place) {
                 rows_.pick(results, tile.columns);
                 write_(results, tile.columns, to, target.column_stride);
@@ -361,9 +412,18 @@ private:
         }
     }
 
-    /// The means of columns, cut off.
-    const Column* column_means(const Column* sums, index count, Column* means) const {
+    /// Puts the means of columns, cut off, in the place of their sums.
+    void take_column_means(const Column* sums, index count, Column* means) const {
         const index size = window_.rows.size;
+        if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
+            if (ShortDivision::is_exact(size, 0)) {
+                const ShortMean<Mean::cut_off> mean{ShortDivision(size, 0)};
+                for (index x = 0; x < count; x += lane_count<Column>) {
+                    store_lanes(means + x, mean(load_lanes(sums + x)));
+                }
+                return;
+            }
+        }
         const auto take = [&](auto mean) {
             // Of wider pixels sums fit signed numbers, which vectors convert sooner.
             using Number = std::conditional_t<std::is_same_v<Pixel, std::uint8_t>, Column, std::make_signed_t<Column>>;
@@ -371,31 +431,41 @@ private:
                 means[x] = static_cast<Column>(mean(static_cast<Number>(sums[x])));
             }
         };
-        if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
-            if (ShortMean<Mean::cut_off>::is_exact(size, 0)) {
-                take(ShortMean<Mean::cut_off>(size, 0));
-                return means;
-            }
-        }
         if constexpr (sizeof(Pixel) <= 2) {
             if (InFloat<Mean::cut_off>::is_exact(largest_sum<Pixel>(size + 1))) {
-                take(InFloat<Mean::cut_off>(size, 0));
-                return means;
+                return take(InFloat<Mean::cut_off>(size, 0));
             }
         }
         take(InDouble<Mean::cut_off>(size, 0));
-        return means;
     }
 
     /// The means, or the sums, of all windows in a row of sums of columns, or of their means.
-    void finish(const Column* sums, index covered, Column* room, Sum* line, index pitch, Result* results) const {
-        const index reach = window_.columns.reach();
-        const index count = covered - reach + 1;
-        if constexpr (has_short_means) {
-            if (short_) {
-                return finish_by<ShortMean>([&](auto mean) { along_(sums, count, room, pitch, mean, results); });
-            }
+    void finish(const Sums& sums, index aligned, index covered, const Lines& lines, Result* results) const {
+        if (!by_axis_) {
+            return finish_columns(sums, covered, lines, results);
         }
+        take_column_means(lines.sums, Sums::room(is_split ? lines.pitch : covered), lines.means);
+        finish_columns(Sums(lines.means, lines.pitch, aligned), covered, lines, results);
+    }
+
+    void finish_columns(const Sums& sums, index covered, const Lines& lines, Result* results) const {
+        const index count = covered - window_.columns.reach() + 1;
+        if constexpr (is_split) {
+            const auto keep_means = [&](auto mean) {
+                const detail::KeptMeans<decltype(mean)> keep{mean, results, count, out_.first.row_stride};
+                along_(sums, count, lines.room, lines.pitch, keep);
+            };
+            switch (mean_) {
+                case Mean::rounded: return keep_means(ShortMean<Mean::rounded>{short_});
+                case Mean::rounded_to_even: return keep_means(ShortMean<Mean::rounded_to_even>{short_});
+                case Mean::cut_off: return keep_means(ShortMean<Mean::cut_off>{short_});
+            }
+        } else {
+            finish_wide(&sums[0], count, lines.wide, results);
+        }
+    }
+
+    void finish_wide(const Column* sums, index count, Sum* line, Result* results) const {
         detail::sum_windows_of_channels(sums, count, window_.columns.size, channels_, line);
         if constexpr (std::is_floating_point_v<Result>) {
             finish_row(line, count, Product<Result>{static_cast<Result>(factor_)}, results);
@@ -436,8 +506,8 @@ private:
     index interleaved_;
     Pixel fill_;
     index together_;  // images
-    bool short_;      // sums fit 16 bits
-    detail::SumAlong<Column> along_;
+    ShortDivision short_;
+    detail::SplitSumsAlong along_;
     detail::ResultWriter<Result, FromNumber> write_;
 };
 
@@ -470,8 +540,13 @@ void integer_box(const ConstStack& image, const MutableStack& out, const Window2
             const WidePlanes planes = wide_planes(image, out, window);
             using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
             const auto run = [&]<class Result>(std::type_identity<Result>) {
-                IntegerBox<Pixel, Result>(planes, ending, fill).run(workers);
+                IntegerBox<Pixel, Result, PlainSums<ColumnOf<Pixel>>>(planes, ending, fill).run(workers);
             };
+            if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
+                if (ending.normalize && has_short_means(window, ending)) {
+                    return IntegerBox<Pixel, Pixel, detail::SplitSums>(planes, ending, fill).run(workers);
+                }
+            }
             if (ending.normalize) {
                 run(std::type_identity<Pixel>{});
             } else if (!ending.factor) {

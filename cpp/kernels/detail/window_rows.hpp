@@ -2,6 +2,9 @@
 // the image, read where they are if that is possible. Sums of the columns that a border mode puts outside are copies.
 #pragma once
 
+#include <type_traits>
+#include <utility>
+
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"
@@ -18,13 +21,13 @@ struct TileColumns {
     index first;  // column of the image
     index before, inside, behind;
     const index* sources;
+    const std::byte* begin = nullptr;  // column `first` of row 0 of the image, if direct
 
     /// Puts the sums of columns that lie outside beside those inside.
-    template <class Sum>
-    void complete(Sum* sums, Sum fill = {}) const {
-        const Sum* const own = sums + before;
+    template <class Sums, class Sum = std::remove_cvref_t<decltype(std::declval<Sums>()[0])>>
+    void complete(const Sums& sums, Sum fill = {}) const {
         for (index i = 0; i < before + behind; ++i) {
-            sums[i < before ? i : i + inside] = sources[i] == no_source ? fill : own[sources[i]];
+            sums[i < before ? i : i + inside] = sources[i] == no_source ? fill : sums[before + sources[i]];
         }
     }
 };
@@ -94,8 +97,9 @@ public:
         const WindowAxis& axis = window_.columns;
         auto* const sources = scratch.take<index>(most_outside(window_));
         if (image_has_pixels_ && axis.step() == axis.stride) {
-            const TileColumns columns = columns_of_tile(planes_, tile, sources, most_outside(window_));
+            TileColumns columns = columns_of_tile(planes_, tile, sources, most_outside(window_));
             if (columns.direct && !columns.has_fill) {
+                columns.begin = image_.plane(tile.plane).at(0, columns.first);
                 return columns;
             }
         }
@@ -106,15 +110,10 @@ public:
     /// row.
     const Pixel* row(const Tile& tile, const TileColumns& columns, index y, Pixel* buffer) const {
         const index position = window_.rows.position(0) + y;
-        const ConstPlane plane = image_.plane(tile.plane);
-        if (columns.direct) {
-            const Run run = border_run(window_.rows.border, plane.rows, position);
-            if (run.source != no_source) {
-                return reinterpret_cast<const Pixel*>(plane.at(run.source, columns.first));
-            }
+        if (columns.direct && position >= 0 && position < image_.first.rows) {
+            return pixels_at(columns, position);
         }
-        loader_.load_row(plane, position, tile.column, tile.columns, buffer);
-        return buffer;
+        return row_outside(tile, columns, position, buffer);
     }
 
     /// Keeps the first `count` of the results that are asked for.
@@ -127,6 +126,23 @@ public:
     }
 
 private:
+    const Pixel* pixels_at(const TileColumns& columns, index row) const {
+        return reinterpret_cast<const Pixel*>(columns.begin + row * image_.first.row_stride);
+    }
+
+    /// The row at a position that lies outside the image, or that has to be loaded.
+    __attribute__((noinline)) const Pixel* row_outside(const Tile& tile, const TileColumns& columns, index position,
+                                                       Pixel* buffer) const {
+        if (columns.direct) {
+            const Run run = border_run(window_.rows.border, image_.first.rows, position);
+            if (run.source != no_source) {
+                return pixels_at(columns, run.source);
+            }
+        }
+        loader_.load_row(image_.plane(tile.plane), position, tile.column, tile.columns, buffer);
+        return buffer;
+    }
+
     /// Columns outside of the image that a tile may have without being loaded.
     static index most_outside(const Window2D& window) { return 2 * std::min<index>(window.columns.reach() - 1, 4096); }
 
