@@ -663,12 +663,18 @@ def deliver(
     native: bool = False,
 ) -> Array:
     """Return the result of `compute`, which writes it into the array that it is given; the rest as in `Delivery`."""
-    if out is None and (rounds or result == computed):  # the shortest way
+    if rounds or result == computed:  # the shortest ways, for small images
         check_casting(casting)
-        target = _new_array(shape, result)
-        if target.size > 0:
-            compute(target)
-        return target
+        target = None
+        if out is None:
+            target = _new_array(shape, result)
+        elif type(out) is np.ndarray and out.dtype == result:
+            check_out(out, shape, result, casting, "out")
+            target = None if shares_memory(out, inputs) else out
+        if target is not None:
+            if target.size > 0:
+                compute(target)
+            return target
     delivery = Delivery(shape, computed, result, out, casting, inputs, workers, rounds, native)
     if delivery.work.size > 0:
         compute(delivery.work)
