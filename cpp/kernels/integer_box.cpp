@@ -190,12 +190,12 @@ using ColumnOf =
 template <class Pixel>
 using SumOf = std::conditional_t<sizeof(Pixel) <= 2, std::uint32_t, std::uint64_t>;
 
-/// Whether means are made of sums of 16 bits.
+/// Whether means are made of sums of 16 bits: wider windows are sooner moved along.
 bool has_short_means(const Window2D& window, const BoxEnding& ending) {
+    constexpr index widest = 24;
     const index taps = ending.by_axis ? window.columns.size : window.taps();
     const bool cut_off = ending.rounding == Rounding::toward_zero;
-    return window.columns.size <= detail::SumPlan::largest &&
-           ShortDivision::is_exact(taps, cut_off ? ending.delta : taps / 2);
+    return window.columns.size <= widest && ShortDivision::is_exact(taps, cut_off ? ending.delta : taps / 2);
 }
 
 /// `Result` is that of the pixels for means, of 64 bits for sums, and a float for products. `Sums` are those of
