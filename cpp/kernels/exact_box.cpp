@@ -15,6 +15,7 @@
 #include "kernels/detail/near.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/running_sums.hpp"
+#include "kernels/detail/visit_count.hpp"
 #include "kernels/detail/window_rows.hpp"
 
 namespace imkernels {
@@ -110,11 +111,11 @@ public:
                     return false;
                 }
             }
-            detail::visit_count(digits_, [&]<int count>() {
+            detail::visit_count<Digits::most>(digits_.count(), [&](auto digits) {
                 if (anew) {
-                    detail::add_digits<count, false>(enters, nullptr, columns_.inside, digits_, inside(sums_), pitch_);
+                    detail::add_digits<digits, false>(enters, nullptr, columns_.inside, digits_, inside(sums_), pitch_);
                 } else {
-                    detail::add_digits<count, true>(enters, leaves, columns_.inside, digits_, inside(sums_), pitch_);
+                    detail::add_digits<digits, true>(enters, leaves, columns_.inside, digits_, inside(sums_), pitch_);
                 }
             });
         }
@@ -141,8 +142,8 @@ public:
 
     /// results[x] = the sum of the window that begins with column x, times the factor, for 0 <= x < count.
     void finish(index count, double factor, float* results) {
-        detail::visit_count(digits_, [&]<int digits>() {
-            for (int digit = 0; digit < digits; ++digit) {
+        detail::visit_count<Digits::most>(digits_.count(), [&](auto digits) {
+            for (index digit = 0; digit < digits; ++digit) {
                 sum_windows(sums_ + digit * pitch_, count, windows_ + digit * pitch_);
             }
             finish(count, detail::SumOfDigits<digits>(digits_, factor), results);
@@ -158,7 +159,7 @@ private:
 
     void clear() {
         std::fill_n(inside(marks_), columns_.inside, DigitSum{0});
-        for (int digit = 0; digit < digits_.count(); ++digit) {
+        for (index digit = 0; digit < digits_.count(); ++digit) {
             std::fill_n(inside(sums_ + digit * pitch_), columns_.inside, DigitSum{0});
         }
     }

@@ -63,7 +63,7 @@ class Digits {
 public:
     /// Terms of a sum. Digits have 31 places then, and 9 of them the 277 of all floats.
     static constexpr index most_terms = index{1} << 22;
-    static constexpr int most = 9;
+    static constexpr index most = 9;
 
     /// Of numbers that take those places, for sums of so many.
     Digits(const Places& taken, index terms) {
@@ -84,9 +84,9 @@ public:
     }
 
     bool hold(const Places& taken) const { return low_ <= taken.low && taken.top <= top_; }
-    int count() const { return count_; }
+    index count() const { return count_; }
     /// What a digit counts; number 0 is the lowest.
-    double unit(int digit) const { return std::ldexp(1.0, low_ + digit * places_); }
+    double unit(index digit) const { return std::ldexp(1.0, low_ + static_cast<int>(digit) * places_); }
 
 private:
     int low_ = 0;
@@ -100,29 +100,18 @@ inline double rounding_to(double unit) {
     return 0x1.8p52 * unit;
 }
 
-/// Calls run.template operator()<digits>() with the number of digits.
-template <int most = Digits::most, class Run>
-void visit_count(const Digits& digits, const Run& run) {
-    if constexpr (most > 1) {
-        if (digits.count() < most) {
-            return visit_count<most - 1>(digits, run);
-        }
-    }
-    run.template operator()<most>();
-}
-
 /// Adds the digits of numbers to sums, which lie so far apart, and subtracts those of others where `replaces`. Up to a
 /// vector behind the sums is written as well.
-template <int count, bool replaces>
+template <index count, bool replaces>
 void add_digits(const float* enters, [[maybe_unused]] const float* leaves, index length, const Digits& digits,
                 DigitSum* sums, index apart) {
     constexpr index lanes = lane_count<double>;
     double roundings[count];
-    for (int digit = 0; digit < count; ++digit) {
+    for (index digit = 0; digit < count; ++digit) {
         roundings[digit] = rounding_to(digits.unit(digit));
     }
     const auto add = [&](Lanes<double> added, Lanes<double> taken, DigitSum* to) IMKERNELS_INLINE_LAMBDA {
-        for (int digit = count - 1; digit >= 0; --digit) {
+        for (index digit = count - 1; digit >= 0; --digit) {
             DigitSum* const sum = to + digit * apart;
             const Lanes<double> more = added + roundings[digit];
             const Lanes<double> less = taken + roundings[digit];
@@ -160,11 +149,11 @@ IMKERNELS_INLINE Lanes<double> as_doubles(Lanes<DigitSum> sums) {
 
 /// Sums of numbers, by those of their digits, which lie so far apart: rounded to double, and multiplied. The number of
 /// digits makes no difference.
-template <int count>
+template <index count>
 class SumOfDigits {
 public:
     SumOfDigits(const Digits& digits, double factor) : factor_(factor) {
-        for (int digit = 0; digit < count; ++digit) {
+        for (index digit = 0; digit < count; ++digit) {
             units_[digit] = digits.unit(digit);
         }
     }
@@ -174,7 +163,7 @@ public:
             return as_doubles(load_lanes(sums)) * (units_[0] * factor_);
         } else {
             Lanes<double> parts[count];
-            for (int digit = 0; digit < count; ++digit) {
+            for (index digit = 0; digit < count; ++digit) {
                 parts[digit] = as_doubles(load_lanes(sums + digit * apart)) * units_[digit];
             }
             return total(parts) * factor_;
@@ -186,7 +175,7 @@ private:
         if constexpr (count == 2) {
             return parts[0] + parts[1];
         }
-        for (int digit = 1; digit < count; ++digit) {
+        for (index digit = 1; digit < count; ++digit) {
             const double rounding = rounding_to(units_[digit]);
             const Lanes<double> carry = parts[digit - 1] + rounding - rounding;
             parts[digit - 1] -= carry;
@@ -196,7 +185,7 @@ private:
         // others only decide to which side of a double the sum is rounded.
         Lanes<double> sum = parts[count - 1];
         Lanes<double> rest{};
-        for (int digit = count - 2; digit >= 0; --digit) {
+        for (index digit = count - 2; digit >= 0; --digit) {
             const Lanes<double> before = sum;
             sum += parts[digit];
             rest = to_odd(rest, parts[digit] - (sum - before));

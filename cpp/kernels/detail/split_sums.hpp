@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kernels/detail/tree_sums.hpp"
+#include "kernels/detail/visit_count.hpp"
 #include "kernels/detail/window_rows.hpp"
 #include "simd/lanes.hpp"
 
@@ -171,17 +172,6 @@ __attribute__((noinline)) void add_terms(const SplitTerms& terms, index count, c
     }(std::make_index_sequence<static_cast<std::size_t>(size)>());
 }
 
-/// Calls visit(std::integral_constant) for a number of terms.
-template <index most = most_terms, class Visit>
-void visit_count(index count, const Visit& visit) {
-    if constexpr (most > 1) {
-        if (count < most) {
-            return visit_count<most - 1>(count, visit);
-        }
-    }
-    visit(std::integral_constant<index, most>{});
-}
-
 /// Sums along a row, of windows of `size` columns that lie `apart` from each other.
 class SplitSumsAlong {
 public:
@@ -194,7 +184,7 @@ public:
     template <class Keep>
     void operator()(const SplitSums& sums, index count, Short* room, index pitch, const Keep& keep) const {
         if (plan_.top() == 0 && apart_ == 1) {
-            return visit_count(plan_[0].count, [&](auto size) { add_neighbours<size>(sums, count, keep); });
+            return visit_count<most_terms>(plan_[0].count, [&](auto size) { add_neighbours<size>(sums, count, keep); });
         }
         const SumLevel& top = plan_[plan_.top()];
         const index window = top.count * top.size + top.tail;
@@ -211,7 +201,7 @@ public:
             }
             below = sum_neighbours(below, plan_[level + 1], covered, room + level * SplitSums::room(pitch), pitch);
         }
-        visit_count(terms.count, [&](auto size) { add_terms<size>(terms, count, keep); });
+        visit_count<most_terms>(terms.count, [&](auto size) { add_terms<size>(terms, count, keep); });
     }
 
 private:
@@ -224,7 +214,8 @@ private:
             terms.add(below, i * level.size / level.base * apart_);
         }
         const KeptSums keep{&sums[0], &sums[1]};
-        visit_count(level.base, [&](auto size) { add_terms<size>(terms, covered - (level.size - 1) * apart_, keep); });
+        visit_count<most_terms>(level.base,
+                                [&](auto size) { add_terms<size>(terms, covered - (level.size - 1) * apart_, keep); });
         return sums;
     }
 

@@ -11,6 +11,7 @@
 
 #include "core/check.hpp"
 #include "core/index.hpp"
+#include "kernels/detail/visit_count.hpp"
 #include "simd/lanes.hpp"
 
 namespace imkernels::detail {
@@ -43,21 +44,14 @@ __attribute__((noinline)) void add_rows(index length, Finish finish, Result* __r
     }
 }
 
-template <class Sum, class Term, class Finish, class Result, std::size_t... i>
-void add_exactly(const Term* const* terms, index length, Finish finish, Result* results,
-                 std::index_sequence<i...> /*of terms*/) {
-    add_rows<Sum>(length, finish, results, terms[i]...);
-}
-
 /// results[x] = finish(terms[0][x] + ... + terms[count - 1][x]), added as `Sum`s.
-template <class Sum, int most = most_terms, class Term, class Finish, class Result>
+template <class Sum, class Term, class Finish, class Result>
 void add_terms(const Term* const* terms, index count, index length, Finish finish, Result* results) {
-    if constexpr (most > 1) {
-        if (count < most) {
-            return add_terms<Sum, most - 1>(terms, count, length, finish, results);
-        }
-    }
-    add_exactly<Sum>(terms, length, finish, results, std::make_index_sequence<static_cast<std::size_t>(most)>());
+    visit_count<most_terms>(count, [&](auto number) {
+        [&]<std::size_t... i>(std::index_sequence<i...>) {
+            add_rows<Sum>(length, finish, results, terms[i]...);
+        }(std::make_index_sequence<static_cast<std::size_t>(number())>());
+    });
 }
 
 /// How a window is made up. Level 0 is the pixels; an element of a level is the sum of `SumLevel::base` of the level

@@ -131,8 +131,7 @@ private:
     }
 
     /// The row at a position that lies outside the image, or that has to be loaded.
-    __attribute__((noinline)) const Pixel* row_outside(const Tile& tile, const TileColumns& columns, index position,
-                                                       Pixel* buffer) const {
+    const Pixel* row_outside(const Tile& tile, const TileColumns& columns, index position, Pixel* buffer) const {
         if (columns.direct) {
             const Run run = border_run(window_.rows.border, image_.first.rows, position);
             if (run.source != no_source) {
