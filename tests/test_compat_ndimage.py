@@ -281,6 +281,14 @@ def test_64_bit_values_outside():
     assert ndimage.maximum_filter(image, 3, mode="constant", cval=outside).max() == outside
 
 
+@pytest.mark.parametrize("output", ["i4", "i8", "u8", "f8"])
+@pytest.mark.parametrize("size", [2, (2, 1, 2, 2), (3, 2, 1, 1)])
+def test_means_along_four_axes_with_a_wider_output(scipy_ndimage, size, output):
+    image = np.random.default_rng(8).integers(0, 1000, (3, 4, 5, 6)).astype(np.int16)
+    found = ndimage.uniform_filter(image, size, output=output)
+    np.testing.assert_allclose(found, scipy_ndimage.uniform_filter(image, size, output=output), rtol=1e-12)
+
+
 def test_sums_past_32_bits_wrap_around_in_narrow_integers():
     image = np.full((4, 5), 60000, np.uint16)
     assert (ndimage.correlate(image, [[100000]]) == 6_000_000_000 % 2**16).all()

@@ -45,7 +45,8 @@ def _is_cut_off_twice(image: Dtype, target: Dtype, steps: tuple[Step, ...]) -> b
     """Return whether the kernel takes the means along both axes at once: where few bits hold their sums."""
     kept = target == image if image.kind == "b" else np.can_cast(image, target)
     few = all([step.extents[0] <= 256 and step.extents[0] * step.extents[1] <= 2**15 for step in steps])
-    return kept and few and image.itemsize <= 4
+    pixels = [image, *[target] * (len(steps) - 1)]  # of the steps
+    return kept and few and all([dtype.itemsize <= 4 for dtype in pixels])
 
 
 @stand_in
