@@ -414,6 +414,47 @@ def test_what_surrounds_a_window_changes_no_bit(channels, dtype):
     assert_same_bits(ik.box_blur(image[:, :, 0], (20, 9), padding="valid"), means[:, :, 0])
 
 
+def test_rows_between_windows_do_not_count():
+    image = np.random.default_rng(0).random((1300, 40)).astype("f4")
+    means = ik.box_blur(image, 9, stride=(100, 1), padding="valid")
+    image[150::100] = 1e-30
+    image[151::100] = np.nan
+    assert_same_bits(ik.box_blur(image, 9, stride=(100, 1), padding="valid"), means)
+
+
+@pytest.mark.parametrize("shape", [(40, 9000), (3000, 20), (600, 600)])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_tiles_of_large_windows_fit_together(workers, shape):
+    rng = np.random.default_rng(0)
+    image = (rng.standard_normal(shape) * 2.0 ** rng.integers(-30, 30, shape)).astype("f4")
+    means = ik.box_blur(image, (9, 11), padding="valid", workers=workers)
+    height, width = means.shape
+    for y, x in zip(rng.integers(0, height, 400), rng.integers(0, width, 400), strict=True):
+        exact = math.fsum(image[y : y + 9, x : x + 11].astype(float).ravel())
+        assert means[y, x] == np.float32(exact * (1 / 99))
+
+
+@pytest.mark.parametrize("size", [(1, 4096), (4096, 1), (1024, 4096), (2, 4097), (1025, 4096)])
+def test_limits_of_exact_sums(size):
+    rng = np.random.default_rng(0)
+    image = (rng.standard_normal((size[0] + 1, size[1] + 2)) * 2.0 ** rng.integers(-20, 20, size[1] + 2)).astype("f4")
+
+    def mean_of(pixels):
+        views = np.lib.stride_tricks.sliding_window_view(pixels.astype(float), size)
+        return np.array([[math.fsum(view.ravel()) / view.size for view in row] for row in views])
+
+    assert_within(ik.box_blur(image, size, padding="valid"), mean_of(image), 4 * mean_of(np.abs(image)))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 5, 8, 17])
+@pytest.mark.parametrize("dtype", ["f4", "u1", "i4"])
+def test_channels_are_images_of_their_own(dtype, channels):
+    image = np.random.default_rng(0).integers(0, 100, (30, 40, channels)).astype(dtype)
+    for size in (3, 12, (2, 37)):
+        apart = [ik.box_blur(image[..., channel], size) for channel in range(channels)]
+        assert_same_bits(ik.box_blur(image, size, axes=(0, 1)), np.stack(apart, -1))
+
+
 @pytest.mark.parametrize("size", [(9, 9), (2, 40)])
 def test_infinities_in_large_windows(size):
     rng = np.random.default_rng(0)
@@ -539,13 +580,15 @@ def test_value_outside_the_image(dtype, cval, mode):
     check(seeded_image((6, 7), dtype), 3, mode=mode, cval=cval, padding=4)
 
 
+@pytest.mark.parametrize("size", [3, 9])
 @pytest.mark.parametrize("cval", [np.nan, np.inf, -np.inf])
-def test_no_number_outside_the_image(cval):
-    image = seeded_image((7, 8), "f4")
-    means = ik.box_blur(image, 3, mode="constant", cval=cval)
-    assert_same_bits(means[1:-1, 1:-1], ik.box_blur(image, 3, padding="valid"))
-    means[1:-1, 1:-1] = cval
-    np.testing.assert_array_equal(means, np.full((7, 8), cval, "f4"))
+def test_no_number_outside_the_image(cval, size):
+    image = seeded_image((37, 38), "f4")
+    means = ik.box_blur(image, size, mode="constant", cval=cval)
+    inside = (slice(size // 2, -(size // 2)),) * 2
+    assert_same_bits(means[inside], ik.box_blur(image, size, padding="valid"))
+    means[inside] = cval
+    np.testing.assert_array_equal(means, np.full((37, 38), cval, "f4"))
 
 
 @pytest.mark.parametrize(("alias", "mode"), cases.ALIASES.items())

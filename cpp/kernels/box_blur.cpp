@@ -1,4 +1,5 @@
-// Box blur: sums along the rows of the windows, then sums of those, each by doubling.
+// Box blur, of what its faster forms leave over (integer_box.cpp, float_box.cpp, exact_box.cpp): sums along the rows of
+// the windows, then sums of those, each by doubling.
 //
 // S_1 = x, S_2 = S_1 + S_1 shifted by 1, S_4 = S_2 + S_2 shifted by 2, ...; a window of K = 2^a + 2^b + ...
 // is S_(2^a) + S_(2^b) shifted + ...: at most 2 log2 K additions per pixel and direction. Every output adds
@@ -16,6 +17,7 @@
 
 #include "core/check.hpp"
 #include "core/finite.hpp"
+#include "kernels/detail/tree_sums.hpp"
 #include "kernels/exact_box.hpp"
 #include "kernels/float_box.hpp"
 #include "kernels/integer_box.hpp"
@@ -49,13 +51,6 @@ void sum_along(Sum* __restrict line, index count, index size, Sum* __restrict su
     }
 }
 
-template <class Sum>
-void add_row(const Sum* __restrict row, index count, Sum* __restrict sums) {
-    for (index x = 0; x < count; ++x) {
-        sums[x] += row[x];
-    }
-}
-
 /// The same down a block of rows of `columns` elements: the window of result row y starts at row y * step.
 template <class Sum>
 void sum_down(Sum* rows, index columns, index count, index step, index size, Sum* sums) {
@@ -68,7 +63,7 @@ void sum_down(Sum* rows, index columns, index count, index step, index size, Sum
                 if (done == 0) {
                     std::copy_n(row, columns, sums + y * columns);
                 } else {
-                    add_row(row, columns, sums + y * columns);
+                    detail::add_row(row, columns, sums + y * columns);
                 }
             }
             done += power;
@@ -78,7 +73,7 @@ void sum_down(Sum* rows, index columns, index count, index step, index size, Sum
         }
         extent -= power;
         for (index y = 0; y < extent; ++y) {
-            add_row(rows + (y + power) * columns, columns, rows + y * columns);
+            detail::add_row(rows + (y + power) * columns, columns, rows + y * columns);
         }
     }
 }

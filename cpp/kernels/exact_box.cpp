@@ -1,13 +1,12 @@
-// Box blur of floats by exact sums: sums of columns move down the image by adding a pixel and subtracting another, and
-// sums of windows along the rows of those. Nothing drifts, since the pixels are integers (detail/fixed_point.hpp), of
-// one digit in most tiles and of more where pixels differ by many powers of two.
+// Box blur of float32 and float16 by exact sums: sums of columns move down the image by adding a pixel and subtracting
+// another, and sums of windows along the rows of those. Nothing drifts, since the pixels are integers
+// (detail/fixed_point.hpp), of one digit in most tiles and of more where pixels differ by many powers of two.
 //
 // Sums are rounded to double, multiplied, and rounded to float. So every result is a function of the pixels of its
 // window alone: tiles, layouts and digits change no bit. Pixels that are no finite numbers are counted instead.
 #include "kernels/exact_box.hpp"
 
 #include <algorithm>
-#include <cstdint>
 #include <cstring>
 #include <limits>
 
@@ -24,7 +23,9 @@ namespace {
 using detail::Digits;
 using detail::DigitSum;
 
-constexpr index largest = 4096;  // columns or rows of a window: it needs some 200 bytes of scratch memory for each
+/// Columns of a tile, and columns or rows of a window. A column takes some 200 bytes of scratch memory, and a tile of
+/// the tallest windows of the widest range half a second.
+constexpr index largest = 4096;
 
 /// Counts of pixels that are no finite numbers: positive ones in the low half of the bits, negative ones in the high
 /// half; NaN is both, as the sum of two infinities is.
@@ -88,8 +89,8 @@ public:
     }
 
     /// Moves on to the windows that begin with row `first`. `row(y, buffer)` gives the pixels of row `y`, `buffer` is
-    /// room for them. False if the sums cannot hold some: `fit` makes them so, after which they are to be moved once
-    /// more.
+    /// room for them. False if there are some that the sums cannot hold: to be done again after `fit`, which they then
+    /// can.
     template <class Row>
     bool move_to(index first, const Row& row) {
         const bool anew = first >= end_;
@@ -122,22 +123,24 @@ public:
         return true;
     }
 
-    /// Makes ready for the pixels of the rows [begin, end).
+    /// Makes the sums hold all windows from those that begin with row `first` to those that begin with row `last`.
     template <class Row>
-    void fit(index begin, index end, const Row& row) {
+    void fit(index first, index last, const Row& row) {
         detail::Places places;
-        for (index y = begin; y < end; ++y) {
-            const float* const pixels = row(y, enters_);
-            detail::Survey found = detail::survey(pixels, columns_.inside);
-            if (!found.finite) {
-                marked_ = true;
-                keep_finite(pixels, columns_.inside, enters_);
-                found = detail::survey(enters_, columns_.inside);
+        surveyed_ = first;
+        for (index window = first; window <= last; window += window_.rows.stride) {
+            for (surveyed_ = std::max(surveyed_, window); surveyed_ < window + window_.rows.size; ++surveyed_) {
+                const float* const pixels = row(surveyed_, enters_);
+                detail::Survey found = detail::survey(pixels, columns_.inside);
+                if (!found.finite) {
+                    marked_ = true;
+                    keep_finite(pixels, columns_.inside, enters_);
+                    found = detail::survey(enters_, columns_.inside);
+                }
+                places.add(found.places);
             }
-            places.add(found.places);
         }
         digits_ = Digits(places, window_.taps());
-        surveyed_ = end;
     }
 
     /// results[x] = the sum of the window that begins with column x, times the factor, for 0 <= x < count.
@@ -202,7 +205,7 @@ private:
     DigitSum* marks_;
     DigitSum* sums_;     // of columns, for each digit
     DigitSum* windows_;  // the same
-    Digits digits_;
+    Digits digits_;      // at first for numbers about one: many images need no others
     bool marked_ = false;
     index end_ = 0;       // of the rows that are in the sums
     index surveyed_ = 0;  // end of those that the digits are known to hold
@@ -210,33 +213,34 @@ private:
 
 class ExactBox {
 public:
-    ExactBox(const WidePlanes& planes, const std::byte* fill, double factor)
+    ExactBox(const WidePlanes& planes, const std::byte* fill, double factor, int workers)
         : planes_(planes),
           out_(planes.out),
           window_(planes.window),
           factor_(factor),
-          shape_(choose_shape(out_.first.rows, out_.first.columns, window_, planes.channels)),
+          shape_(choose_shape(planes, workers)),
+          workers_(workers),
           rows_(planes, shape_.columns, fill),
           write_(out_) {}
 
-    void run(int workers) const {
-        constexpr double cost = 1;  // nanoseconds per pixel
+    void run() const {
+        const auto cost = static_cast<double>(window_.rows.step() * window_.columns.step());  // nanoseconds
         const index pitch = rows_.pitch();
         const std::size_t bytes =
             detail::WindowRows<float>::bytes(window_) + RunningSums::bytes(pitch) + Scratch::bytes<float>(pitch);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost,
                             planes_.image.interleaved());
-        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
+        grid.for_each(bytes, workers_, [&](const Tile& tile, Scratch scratch) {
             blur(tile, scratch);
             write_.finish();
         });
     }
 
 private:
-    static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
-        const index wide = std::max<index>(4096, window.columns.reach());
-        return {detail::rows_of_tile(rows, window.rows),
-                std::max(channels, std::clamp<index>(columns, 1, wide / window.columns.step()) / channels * channels)};
+    static TileShape choose_shape(const WidePlanes& planes, int workers) {
+        const index columns = std::clamp<index>(planes.out.first.columns, 1, largest / planes.window.columns.step());
+        return {detail::rows_of_tile(planes.out.first.rows, planes.window.rows, planes.out.planes(), workers),
+                std::max(planes.channels, columns / planes.channels * planes.channels)};
     }
 
     void blur(const Tile& tile, Scratch scratch) const {
@@ -250,8 +254,7 @@ private:
         for (index y = 0; y < tile.rows; ++y) {
             if (!sums.move_to(first_row(y), row)) {
                 // The first rows mostly tell what the others are like. Where they do not, all the others do.
-                const index last = y == 0 ? 0 : tile.rows - 1;
-                sums.fit(first_row(y), first_row(last) + window_.rows.size, row);
+                sums.fit(first_row(y), first_row(y == 0 ? 0 : tile.rows - 1), row);
                 sums.move_to(first_row(y), row);
             }
             detail::bring_pixels_near(planes_.image, window_.columns, tile, tile.plane,
@@ -275,6 +278,7 @@ private:
     Window2D window_;
     double factor_;
     TileShape shape_;
+    int workers_;
     detail::WindowRows<float> rows_;
     detail::ResultWriter<float, FromNumber> write_;
 };
@@ -292,7 +296,7 @@ void exact_box(const ConstStack& image, const MutableStack& out, const Window2D&
     if (planes.window.columns.reach() > largest) {
         planes = {image, out, window, 1};
     }
-    ExactBox(planes, fill, normalize ? 1 / static_cast<double>(window.taps()) : 1).run(workers);
+    ExactBox(planes, fill, normalize ? 1 / static_cast<double>(window.taps()) : 1, workers).run();
 }
 
 }  // namespace imkernels

@@ -203,7 +203,7 @@ bool has_short_means(const Window2D& window, const BoxEnding& ending) {
 template <class Pixel, class Result, class Sums>
 class IntegerBox {
 public:
-    IntegerBox(const WidePlanes& planes, const BoxEnding& ending, const std::byte* fill)
+    IntegerBox(const WidePlanes& planes, const BoxEnding& ending, const std::byte* fill, int workers)
         : planes_(planes),
           out_(planes.out),
           window_(planes.window),
@@ -213,7 +213,8 @@ public:
           delta_(ending.delta),
           mean_(choose_mean(ending.rounding, taps_)),
           factor_(ending.factor ? ending.factor->value : 1),
-          shape_(choose_shape(out_.first.rows, out_.first.columns, window_, channels_)),
+          shape_(choose_shape(planes, workers)),
+          workers_(workers),
           rows_(planes, shape_.columns, fill),
           interleaved_(planes.image.interleaved()),
           fill_(read_fill<AsNumber, Pixel>(planes.image.element.dtype, fill).value),
@@ -222,16 +223,17 @@ public:
           along_(is_split ? window_.columns.size : 1, window_.columns.dilation),
           write_(out_) {}
 
-    void run(int workers) const {
+    void run() const {
         if (together_ > 0) {
-            return run_together(workers);
+            return run_together();
         }
         const index pitch = rows_.pitch();
         const std::size_t bytes =
             detail::WindowRows<Pixel>::bytes(window_) + 2 * Scratch::bytes<Pixel>(pitch) + bytes_of_lines(pitch);
-        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, 0.1 * sizeof(Pixel),
+        const auto pixels = static_cast<double>(window_.rows.step() * window_.columns.step());
+        const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, 0.1 * sizeof(Pixel) * pixels,
                             interleaved_);
-        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
+        grid.for_each(bytes, workers_, [&](const Tile& tile, Scratch scratch) {
             blur(tile, scratch);
             write_.finish();
         });
@@ -248,10 +250,12 @@ private:
     static constexpr index most_covered = 128;  // columns of those
     static constexpr bool is_split = std::is_same_v<Sums, detail::SplitSums>;
 
-    static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
-        const index wide = std::max<index>(4096, 4 * window.columns.reach());
-        return {detail::rows_of_tile(rows, window.rows),
-                std::max(channels, std::clamp<index>(columns, 1, wide / window.columns.step()) / channels * channels)};
+    static TileShape choose_shape(const WidePlanes& planes, int workers) {
+        const auto& [rows, columns] = planes.window;
+        const index wide = std::max<index>(4096, 4 * columns.reach());
+        return {detail::rows_of_tile(planes.out.first.rows, rows, planes.out.planes(), workers),
+                std::max(planes.channels, std::clamp<index>(planes.out.first.columns, 1, wide / columns.step()) /
+                                              planes.channels * planes.channels)};
     }
 
     /// Small images of a batch whose rows are put side by side, so that loops over rows are long enough; 0 for others.
@@ -297,14 +301,14 @@ private:
     }
 
     /// Blurs `together_` small images at once.
-    void run_together(int workers) const {
+    void run_together() const {
         const index pitch = pitch_together();
         const std::size_t bytes = Scratch::bytes<index>(most_covered) + Scratch::bytes<Pixel>(rows_together() * pitch) +
                                   bytes_of_lines(pitch);
         const TileShape whole{out_.first.rows, out_.first.columns};
         const double cost = 0.5 * static_cast<double>(together_);
         const TileGrid grid(ceil_div(out_.planes(), together_), whole.rows, whole.columns, whole, cost, 1);
-        grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
+        grid.for_each(bytes, workers_, [&](const Tile& tile, Scratch scratch) {
             const index first = tile.plane * together_;
             blur_together(first, std::min(together_, out_.planes() - first), scratch);
         });
@@ -502,6 +506,7 @@ private:
     Mean mean_;
     double factor_;
     TileShape shape_;
+    int workers_;
     detail::WindowRows<Pixel> rows_;
     index interleaved_;
     Pixel fill_;
@@ -540,11 +545,11 @@ void integer_box(const ConstStack& image, const MutableStack& out, const Window2
             const WidePlanes planes = wide_planes(image, out, window);
             using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
             const auto run = [&]<class Result>(std::type_identity<Result>) {
-                IntegerBox<Pixel, Result, PlainSums<ColumnOf<Pixel>>>(planes, ending, fill).run(workers);
+                IntegerBox<Pixel, Result, PlainSums<ColumnOf<Pixel>>>(planes, ending, fill, workers).run();
             };
             if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
                 if (ending.normalize && has_short_means(window, ending)) {
-                    return IntegerBox<Pixel, Pixel, detail::SplitSums>(planes, ending, fill).run(workers);
+                    return IntegerBox<Pixel, Pixel, detail::SplitSums>(planes, ending, fill, workers).run();
                 }
             }
             if (ending.normalize) {

@@ -635,10 +635,10 @@ def box_blur(
     {{dtypes}}
 
     Means of integers are exact for every possible sum, 64-bit ones included; sums of integers are taken modulo 2**64.
-    Of float16 and float32 in windows of more than 8 rows or columns, the exact sum is rounded to float64, multiplied
-    and rounded again: by running sums of integers that pixels are without a rounding. Other floats are summed in trees
-    over the window's own pixels. Nothing drifts along a row, and a NaN or an infinity stays in its windows. The cost
-    does not depend on the size; that of float64 grows with its logarithm.
+    Of float16 and float32 in windows of more than 8 rows or columns, up to 4096 of each and 2**22 pixels, the exact sum
+    is rounded to float64, multiplied and rounded again: pixels are integers there, which is no rounding, and their sums
+    run along. Other floats are summed in trees over the window's own pixels. Nothing drifts along a row, and a NaN or
+    an infinity stays in its windows. The cost does not depend on the size; that of float64 grows with its logarithm.
 
     Examples
     --------

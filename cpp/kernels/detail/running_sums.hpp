@@ -51,6 +51,7 @@ IMKERNELS_INLINE Lanes<Sum> sum_channels(const Column* columns, index count) {
 template <index channels, class Sum, class Column>
 void sum_windows(const Column* __restrict columns, index count, index size, Sum* __restrict sums) {
     constexpr index lanes = lane_count<Sum>;
+    static_assert(lanes <= 16);  // four doublings
     const Column* const enters = columns + (size - 1) * channels;
     Lanes<Sum> before = sum_channels<channels, Sum>(columns, size - 1);
     const auto add_up = [&](index x, Lanes<Sum> sum) IMKERNELS_INLINE_LAMBDA {
@@ -75,8 +76,10 @@ template <class Sum, class Column>
 void sum_windows_in_turn(const Column* columns, index count, index size, index channels, Sum* sums) {
     const Column* const enters = columns + (size - 1) * channels;
     std::fill_n(sums, channels, Sum{0});
-    for (index x = 0; x < size * channels; ++x) {
-        sums[x % channels] += static_cast<Sum>(columns[x]);
+    for (index i = 0; i < size; ++i) {
+        for (index channel = 0; channel < channels; ++channel) {
+            sums[channel] += static_cast<Sum>(columns[i * channels + channel]);
+        }
     }
     for (index x = channels; x < count; ++x) {
         sums[x] = sums[x - channels] + static_cast<Sum>(enters[x]) - static_cast<Sum>(columns[x - channels]);

@@ -6,13 +6,11 @@
 #include <array>
 #include <cstddef>
 #include <limits>
-#include <type_traits>
 #include <utility>
 
 #include "core/check.hpp"
 #include "core/index.hpp"
 #include "kernels/detail/visit_count.hpp"
-#include "simd/lanes.hpp"
 
 namespace imkernels::detail {
 

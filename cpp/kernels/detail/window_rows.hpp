@@ -69,10 +69,14 @@ IMKERNELS_INLINE void copy_few(const T* source, index count, T* target) {
     }
 }
 
-/// Rows of a tile of an output of `rows`: many beside those that it only adds to its first sums.
-inline index rows_of_tile(index rows, const WindowAxis& window) {
-    const index tall = std::max<index>(128, 4 * window.size / window.step());
-    return evenly(rows, tall);
+/// Rows of a tile of an output of `rows`: many beside those that it only adds to its first sums, unless there would be
+/// too few tiles for the workers.
+inline index rows_of_tile(index rows, const WindowAxis& window, index planes = 1, int workers = 1) {
+    const index tiles = workers > 1 ? ceil_div(2 * index{workers}, std::max<index>(1, planes)) : 1;
+    const auto outputs = [&](index pixels) { return std::max<index>(1, pixels / window.step()); };
+    const index least = outputs(std::max<index>(128, window.size));
+    const index most = outputs(std::max<index>(128, 4 * window.size));
+    return evenly(rows, std::clamp(ceil_div(rows, tiles), least, most));
 }
 
 template <class Pixel>
