@@ -6,9 +6,7 @@
 // its own pixels in a tree of its own, of depth at most 2 log2 K; nothing is ever subtracted. So sums do not
 // drift, a NaN stays in its windows, and the result does not depend on where a tile begins.
 //
-// Integers are summed exactly, in 32, 64 or 128 bits as the window asks. Floats are summed in double. The
-// mean is one division; below 2^52 that of doubles is exact enough to round every integer mean rightly, since
-// a quotient s / n that is not a tie is at least 1 / (2 n) away from one.
+// Integers are summed exactly, in 64 or 128 bits, and floats in double. The mean is one division.
 #include "kernels/box_blur.hpp"
 
 #include <algorithm>
@@ -320,15 +318,6 @@ private:
     ReadRun<Result> read_back_;  // to mend
 };
 
-/// Bits that the sum of `count` integers of `size` bytes needs, the sign included.
-int sum_bits(std::size_t size, index count) {
-    int bits = static_cast<int>(8 * size) + 1;
-    for (; count > 1; count = (count + 1) / 2) {
-        ++bits;
-    }
-    return bits;
-}
-
 /// Calls run(type of the sums, what becomes of them) for integer pixels.
 template <class Pixel, class Run>
 void blur_integers(bool to_float, const BoxEnding& ending, index taps, const Run& run) {
@@ -336,7 +325,6 @@ void blur_integers(bool to_float, const BoxEnding& ending, index taps, const Run
     using Exact = std::conditional_t<sizeof(Pixel) == 8, int128, std::int64_t>;
     const IntegerMeanInDouble mean_in_double{static_cast<double>(taps), static_cast<double>(ending.delta)};
     const ExactMean<Wide> exact_mean{taps, ending.delta, ending.rounding};
-    const int bits = sum_bits(sizeof(Pixel), taps);
     if (ending.factor && ending.factor->dtype == Dtype::float32) {
         run(std::type_identity<Exact>{}, Product<float>{static_cast<float>(ending.factor->value)});
     } else if (ending.factor) {
@@ -345,21 +333,10 @@ void blur_integers(bool to_float, const BoxEnding& ending, index taps, const Run
         run(std::type_identity<Exact>{}, PlainSum<double>{});
     } else if (!ending.normalize) {
         run(std::type_identity<std::uint64_t>{}, PlainSum<Wide>{});
-    } else if constexpr (sizeof(Pixel) == 8) {
-        if (to_float) {
-            run(std::type_identity<int128>{}, mean_in_double);
-        } else {
-            run(std::type_identity<int128>{}, exact_mean);
-        }
-    } else if (bits <= 52 || to_float) {
-        if constexpr (sizeof(Pixel) <= 2) {
-            if (bits <= 32) {
-                return run(std::type_identity<std::int32_t>{}, mean_in_double);
-            }
-        }
-        run(std::type_identity<std::int64_t>{}, mean_in_double);
+    } else if (to_float) {
+        run(std::type_identity<Exact>{}, mean_in_double);
     } else {
-        run(std::type_identity<std::int64_t>{}, exact_mean);
+        run(std::type_identity<Exact>{}, exact_mean);
     }
 }
 }  // namespace

@@ -1,4 +1,4 @@
-// Box blur of integers of up to 32 bits: sums of columns, moved down the image by adding a row and subtracting one;
+// Box blur of integers: sums of columns, moved down the image by adding a row and subtracting one;
 // along a row the sums of windows move on in the same way. Integers are exact whatever is subtracted, so the cost per
 // pixel does not depend on the window.
 //
@@ -16,8 +16,10 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <type_traits>
 
+#include "core/accumulate.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/running_sums.hpp"
 #include "kernels/detail/split_sums.hpp"
@@ -28,6 +30,8 @@
 namespace imkernels {
 
 namespace {
+__extension__ typedef unsigned __int128 uint128;
+
 // What becomes of a sum.
 
 /// The magnitude that sums of so many pixels have at most.
@@ -131,6 +135,54 @@ struct ReciprocalMean {
     }
 };
 
+/// The mean of integers whose sum may have 128 bits, by a division of that.
+template <class Pixel>
+struct CutOffMean {
+    index count, delta;
+
+    Pixel operator()(int128 sum) const { return saturate_integer<Pixel>((sum + delta) / count); }
+};
+
+/// The same, rounded half to even: by a quotient of doubles, which is some 2^12 off at most, and another one of what
+/// remains. Modulo 2^64, which holds what remains and the mean.
+template <class Pixel>
+struct DividedMean {
+    index count;
+    double reciprocal;
+
+    explicit DividedMean(index taps) : count(taps), reciprocal(1 / static_cast<double>(taps)) {}
+
+    Pixel operator()(int128 sum) const {
+        constexpr int left_out = 11;  // bits of the first quotient, so that it fits
+        const auto low = static_cast<std::uint64_t>(sum);
+        const double high = static_cast<double>(static_cast<std::int64_t>(sum >> 64)) * 0x1p64;
+        const double about = (high + static_cast<double>(low)) * reciprocal;
+        const auto first = static_cast<std::int64_t>(std::ldexp(1.0, -left_out) * about);
+        std::uint64_t quotient = static_cast<std::uint64_t>(first) << left_out;
+        index rest = static_cast<index>(low - quotient * static_cast<std::uint64_t>(count));
+        const auto second = static_cast<index>(static_cast<double>(rest) * reciprocal);
+        rest -= second * count;
+        const index step = static_cast<index>(rest >= count) - static_cast<index>(rest < 0);  // no jump: it is random
+        rest -= step * count;
+        quotient += static_cast<std::uint64_t>(second + step);
+        const std::uint64_t odd = quotient & 1;
+        quotient +=
+            static_cast<std::uint64_t>(2 * rest > count) | (static_cast<std::uint64_t>(2 * rest == count) & odd);
+        return static_cast<Pixel>(quotient);
+    }
+};
+
+/// The mean as it is.
+template <class Float>
+struct FloatMean {
+    double count;
+
+    template <class Sum>
+    Float operator()(Sum sum) const {
+        return static_cast<Float>(static_cast<double>(sum) / count);
+    }
+};
+
 /// The sum itself.
 template <class Result>
 struct WideSum {
@@ -150,10 +202,21 @@ struct Product {
     }
 };
 
+/// Of sums modulo a power of two.
+template <class Sum, bool is_signed>
+struct NumberOfSum {
+    using type = std::conditional_t<is_signed, std::make_signed_t<Sum>, Sum>;
+};
+template <bool is_signed>
+struct NumberOfSum<uint128, is_signed> {
+    using type = int128;  // which holds unsigned ones as well
+};
+template <class Sum, bool is_signed>
+using NumberOf = typename NumberOfSum<Sum, is_signed>::type;
+
 template <class Sum, class Finish, class Result>
 void finish_row(const Sum* __restrict sums, index count, Finish finish, Result* __restrict results) {
-    using Signed = std::make_signed_t<Sum>;
-    using Number = std::conditional_t<std::is_signed_v<Result> || sizeof(Result) < sizeof(Sum), Signed, Sum>;
+    using Number = NumberOf<Sum, std::is_signed_v<Result> || sizeof(Result) < sizeof(Sum)>;
     for (index x = 0; x < count; ++x) {
         results[x] = finish(static_cast<Number>(sums[x]));
     }
@@ -162,6 +225,8 @@ void finish_row(const Sum* __restrict sums, index count, Finish finish, Result* 
 /// Sums of columns, side by side.
 template <class Column>
 struct PlainSums {
+    using Number = Column;
+
     Column* sums;
 
     PlainSums(Column* room, index /*pitch*/, index /*aligned*/) : sums(room) {}
@@ -182,13 +247,13 @@ void replace_row(const Pixel* enters, const Pixel* leaves, index count, const Pl
     detail::replace_row(enters, leaves, count, &sums[first]);
 }
 
-/// What the sums of 8-, 16- and 32-bit pixels are computed in, modulo its size.
+/// What sums of columns are computed in, modulo its size: of few rows, and of many.
 template <class Pixel>
 using ColumnOf =
     std::conditional_t<sizeof(Pixel) == 1, std::conditional_t<std::is_signed_v<Pixel>, std::int16_t, std::uint16_t>,
                        std::conditional_t<sizeof(Pixel) == 2, std::uint32_t, std::uint64_t>>;
 template <class Pixel>
-using SumOf = std::conditional_t<sizeof(Pixel) <= 2, std::uint32_t, std::uint64_t>;
+using WideColumnOf = std::conditional_t<sizeof(Pixel) <= 4, std::uint64_t, uint128>;
 
 /// Whether means are made of sums of 16 bits: wider windows are sooner moved along.
 bool has_short_means(const Window2D& window, const BoxEnding& ending) {
@@ -212,7 +277,7 @@ public:
           taps_(by_axis_ ? window_.columns.size : window_.taps()),
           delta_(ending.delta),
           mean_(choose_mean(ending.rounding, taps_)),
-          factor_(ending.factor ? ending.factor->value : 1),
+          factor_(ending.factor),
           shape_(choose_shape(planes, workers)),
           workers_(workers),
           rows_(planes, shape_.columns, fill),
@@ -240,8 +305,8 @@ public:
     }
 
 private:
-    using Column = ColumnOf<Pixel>;
-    using Sum = SumOf<Pixel>;
+    using Column = typename Sums::Number;
+    using Sum = std::conditional_t<sizeof(Column) <= 4, std::uint32_t, Column>;
     template <Mean mean_of>
     using InFloat = ReciprocalMean<float, Pixel, mean_of>;
     template <Mean mean_of>
@@ -249,10 +314,11 @@ private:
     static constexpr index most_together = 8;
     static constexpr index most_covered = 128;  // columns of those
     static constexpr bool is_split = std::is_same_v<Sums, detail::SplitSums>;
+    static constexpr bool is_sum = sizeof(Pixel) == 8 ? sizeof(Column) == 8 : !std::is_same_v<Result, Pixel>;
 
     static TileShape choose_shape(const WidePlanes& planes, int workers) {
         const auto& [rows, columns] = planes.window;
-        const index wide = std::max<index>(4096, 4 * columns.reach());
+        const index wide = std::max<index>(4096, columns.reach());
         return {detail::rows_of_tile(planes.out.first.rows, rows, planes.out.planes(), workers),
                 std::max(planes.channels, std::clamp<index>(planes.out.first.columns, 1, wide / columns.step()) /
                                               planes.channels * planes.channels)};
@@ -419,7 +485,7 @@ private:
     /// Puts the means of columns, cut off, in the place of their sums.
     void take_column_means(const Column* sums, index count, Column* means) const {
         const index size = window_.rows.size;
-        if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
+        if constexpr (std::is_same_v<Column, std::uint16_t>) {
             if (ShortDivision::is_exact(size, 0)) {
                 const ShortMean<Mean::cut_off> mean{ShortDivision(size, 0)};
                 for (index x = 0; x < count; x += lane_count<Column>) {
@@ -430,7 +496,7 @@ private:
         }
         const auto take = [&](auto mean) {
             // Of wider pixels sums fit signed numbers, which vectors convert sooner.
-            using Number = std::conditional_t<std::is_same_v<Pixel, std::uint8_t>, Column, std::make_signed_t<Column>>;
+            using Number = std::conditional_t<std::is_same_v<Pixel, std::uint8_t>, Column, NumberOf<Column, true>>;
             for (index x = 0; x < count; ++x) {
                 means[x] = static_cast<Column>(mean(static_cast<Number>(sums[x])));
             }
@@ -472,18 +538,34 @@ private:
     void finish_wide(const Column* sums, index count, Sum* line, Result* results) const {
         detail::sum_windows_of_channels(sums, count, window_.columns.size, channels_, line);
         if constexpr (std::is_floating_point_v<Result>) {
-            finish_row(line, count, Product<Result>{static_cast<Result>(factor_)}, results);
-        } else if constexpr (!std::is_same_v<Result, Pixel>) {
+            if (factor_) {
+                finish_row(line, count, Product<Result>{static_cast<Result>(factor_->value)}, results);
+            } else {
+                finish_row(line, count, FloatMean<Result>{static_cast<double>(taps_)}, results);
+            }
+        } else if constexpr (is_sum) {
             finish_row(line, count, WideSum<Result>{}, results);
         } else {
-            const auto finish_means = [&](auto mean) { finish_row(line, count, mean, results); };
-            if constexpr (sizeof(Pixel) <= 2) {
-                if (InFloat<Mean::rounded>::is_exact(largest_sum<Pixel>(taps_ + 1))) {
-                    return finish_by<InFloat>(finish_means);
-                }
-            }
-            finish_by<InDouble>(finish_means);
+            finish_means(line, count, results);
         }
+    }
+
+    void finish_means(const Sum* line, index count, Result* results) const {
+        const auto finish = [&](auto mean) { finish_row(line, count, mean, results); };
+        if constexpr (sizeof(Pixel) <= 2) {
+            if (InFloat<Mean::rounded>::is_exact(largest_sum<Pixel>(taps_ + 1))) {
+                return finish_by<InFloat>(finish);
+            }
+        }
+        if constexpr (sizeof(Pixel) <= 4) {
+            if (InDouble<Mean::rounded>::is_exact(largest_sum<Pixel>(taps_ + 1))) {
+                return finish_by<InDouble>(finish);
+            }
+        }
+        if (mean_ == Mean::cut_off) {
+            return finish(CutOffMean<Pixel>{taps_, delta_});
+        }
+        finish(DividedMean<Pixel>(taps_));
     }
 
     /// Calls `finish` with what makes means of sums.
@@ -504,7 +586,7 @@ private:
     index taps_;    // of a mean along the rows, or of the window
     index delta_;
     Mean mean_;
-    double factor_;
+    std::optional<Factor> factor_;
     TileShape shape_;
     int workers_;
     detail::WindowRows<Pixel> rows_;
@@ -516,51 +598,75 @@ private:
     detail::ResultWriter<Result, FromNumber> write_;
 };
 
+/// Columns of a window that rows in scratch memory are long enough for.
+constexpr index most_columns(index item_size) {
+    return 32768 / item_size;
+}
+
+/// Calls visit(std::type_identity) for the type that results are computed in.
+template <class Pixel, class Visit>
+void visit_result(Dtype out, const BoxEnding& ending, const Visit& visit) {
+    if (ending.factor || out >= Dtype::float16) {
+        const Dtype computed = ending.factor ? ending.factor->dtype : out;
+        return computed == Dtype::float32 ? visit(std::type_identity<float>{}) : visit(std::type_identity<double>{});
+    }
+    if constexpr (sizeof(Pixel) < 8) {
+        if (!ending.normalize) {
+            using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
+            return visit(std::type_identity<Wide>{});
+        }
+    }
+    visit(std::type_identity<Pixel>{});
+}
+
+/// Whether sums fit the narrower types.
+template <class Pixel>
+bool has_short_sums(const Window2D& window, const BoxEnding& ending) {
+    switch (sizeof(Pixel)) {
+        case 1: return window.rows.size <= 256 && largest_sum<Pixel>(window.taps()) <= 0x1p31;
+        case 2: return window.rows.size <= 65536 && largest_sum<Pixel>(window.taps()) <= 0x1p31;
+        default: return !ending.normalize;  // 64 bits hold sums modulo 2^64
+    }
+}
 }  // namespace
 
 bool has_integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window,
                      const BoxEnding& ending) {
+    const index size = item_size_of(image.element.dtype);
     const bool is_float = out.element.dtype >= Dtype::float16;
-    const bool may_add = ending.normalize && ending.rounding == Rounding::toward_zero;
-    if ((is_float && !ending.factor) || out.element.dtype == Dtype::boolean || (ending.delta != 0 && !may_add)) {
-        return false;
-    }
-    return visit_dtype(image.element.dtype, [&](auto tag) {
-        using Pixel = typename decltype(tag)::type;
-        if constexpr (std::is_integral_v<Pixel> && sizeof(Pixel) < 8) {
-            const double sum = largest_sum<Pixel>(window.taps());
-            constexpr double most = sizeof(Pixel) <= 2 ? 0x1p31 : 0x1p50;
-            return sum <= most && window.rows.size <= (sizeof(Pixel) == 1 ? 256 : 65536);
-        } else {
-            return false;
-        }
-    });
+    const bool may_add = ending.normalize && ending.rounding == Rounding::toward_zero && !is_float;
+    const bool is_mean = ending.normalize || (ending.factor && size < 8);
+    return image.element.dtype != Dtype::boolean && image.element.dtype < Dtype::float16 &&
+           out.element.dtype != Dtype::boolean && (is_mean || !is_float) && (ending.delta == 0 || may_add) &&
+           (size < 8 || !ending.by_axis) &&
+           (size == 8 || std::ldexp(static_cast<double>(window.taps()), static_cast<int>(8 * size)) <= 0x1p62) &&
+           window.rows.size <= 65536 && window.columns.size <= most_columns(size);
 }
 
 void integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window, const BoxEnding& ending,
                  const std::byte* fill, int workers) {
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
-        if constexpr (std::is_integral_v<Pixel> && sizeof(Pixel) < 8) {
-            const WidePlanes planes = wide_planes(image, out, window);
-            using Wide = std::conditional_t<std::is_signed_v<Pixel>, std::int64_t, std::uint64_t>;
-            const auto run = [&]<class Result>(std::type_identity<Result>) {
-                IntegerBox<Pixel, Result, PlainSums<ColumnOf<Pixel>>>(planes, ending, fill, workers).run();
+        if constexpr (std::is_integral_v<Pixel>) {
+            WidePlanes planes = wide_planes(image, out, window);
+            if (planes.window.columns.reach() > most_columns(sizeof(Pixel))) {
+                planes = {image, out, window, 1};
+            }
+            const auto run = [&]<class Result, class Sums>(std::type_identity<Result>, std::type_identity<Sums>) {
+                IntegerBox<Pixel, Result, Sums>(planes, ending, fill, workers).run();
             };
             if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
-                if (ending.normalize && has_short_means(window, ending)) {
-                    return IntegerBox<Pixel, Pixel, detail::SplitSums>(planes, ending, fill, workers).run();
+                if (ending.normalize && out.element.dtype < Dtype::float16 && has_short_means(window, ending)) {
+                    return run(std::type_identity<Pixel>{}, std::type_identity<detail::SplitSums>{});
                 }
             }
-            if (ending.normalize) {
-                run(std::type_identity<Pixel>{});
-            } else if (!ending.factor) {
-                run(std::type_identity<Wide>{});
-            } else if (ending.factor->dtype == Dtype::float32) {
-                run(std::type_identity<float>{});
-            } else {
-                run(std::type_identity<double>{});
-            }
+            visit_result<Pixel>(out.element.dtype, ending, [&](auto result) {
+                if (has_short_sums<Pixel>(window, ending)) {
+                    run(result, std::type_identity<PlainSums<ColumnOf<Pixel>>>{});
+                } else {
+                    run(result, std::type_identity<PlainSums<WideColumnOf<Pixel>>>{});
+                }
+            });
         }
     });
 }

@@ -86,8 +86,8 @@ void sum_windows_in_turn(const Column* columns, index count, index size, index c
     }
 }
 
-/// The same of any number of channels.
-template <class Sum, index most = std::min<index>(4, lane_count<Sum>), class Column>
+/// The same of any number of channels, and of sums that no vector holds.
+template <class Sum, index most = sizeof(Sum) <= 8 ? std::min<index>(4, lane_count<Sum>) : 0, class Column>
 void sum_windows_of_channels(const Column* columns, index count, index size, index channels, Sum* sums) {
     if constexpr (most == 0) {
         sum_windows_in_turn(columns, count, size, channels, sums);

@@ -30,6 +30,8 @@ IMKERNELS_INLINE ShortPairs split(Lanes<std::uint8_t> bytes) {
 
 class SplitSums {
 public:
+    using Number = Short;
+
     /// `aligned` is the column whose number, and that of the next, begin a vector.
     SplitSums(Short* room, index pitch, index aligned)
         : halves_{room + lane_count<Short> - (aligned + 1) / 2 % lane_count<Short>,
