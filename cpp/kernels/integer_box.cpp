@@ -603,6 +603,10 @@ constexpr index most_columns(index item_size) {
     return 32768 / item_size;
 }
 
+bool fits_rows(const Window2D& window, index item_size) {
+    return window.rows.size <= 65536 && window.columns.size <= most_columns(item_size);
+}
+
 /// Calls visit(std::type_identity) for the type that results are computed in.
 template <class Pixel, class Visit>
 void visit_result(Dtype out, const BoxEnding& ending, const Visit& visit) {
@@ -632,15 +636,20 @@ bool has_short_sums(const Window2D& window, const BoxEnding& ending) {
 
 bool has_integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window,
                      const BoxEnding& ending) {
-    const index size = item_size_of(image.element.dtype);
+    const Dtype dtype = image.element.dtype;
+    const index size = item_size_of(dtype);
     const bool is_float = out.element.dtype >= Dtype::float16;
-    const bool may_add = ending.normalize && ending.rounding == Rounding::toward_zero && !is_float;
-    const bool is_mean = ending.normalize || (ending.factor && size < 8);
-    return image.element.dtype != Dtype::boolean && image.element.dtype < Dtype::float16 &&
-           out.element.dtype != Dtype::boolean && (is_mean || !is_float) && (ending.delta == 0 || may_add) &&
-           (size < 8 || !ending.by_axis) &&
-           (size == 8 || std::ldexp(static_cast<double>(window.taps()), static_cast<int>(8 * size)) <= 0x1p62) &&
-           window.rows.size <= 65536 && window.columns.size <= most_columns(size);
+    const bool is_plain_sum = !ending.normalize && !ending.factor;
+    const bool is_cut_off = ending.normalize && ending.rounding == Rounding::toward_zero;
+    if (dtype == Dtype::boolean || dtype >= Dtype::float16 || out.element.dtype == Dtype::boolean ||
+        (is_float && is_plain_sum) || (ending.delta != 0 && (is_float || !is_cut_off))) {
+        return false;
+    }
+    if (size == 8) {  // sums of 128 bits are for means
+        return !ending.factor && !ending.by_axis && fits_rows(window, size);
+    }
+    return std::ldexp(static_cast<double>(window.taps()), static_cast<int>(8 * size)) <= 0x1p62 &&
+           fits_rows(window, size);
 }
 
 void integer_box(const ConstStack& image, const MutableStack& out, const Window2D& window, const BoxEnding& ending,
