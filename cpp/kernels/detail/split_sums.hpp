@@ -47,7 +47,7 @@ public:
 private:
     static index room_of_half(index pitch) { return round_up(pitch / 2, lane_count<Short>) + 2 * lane_count<Short>; }
 
-    Short* halves_[2];
+    Short* halves_[2];  // NOLINT(modernize-use-default-member-init): it takes the rooms for constants
 };
 
 /// The first of a vector of bytes, and zeros.
