@@ -63,7 +63,8 @@ void strike(const DigitSum* marks, index count, float* results) {
     for (index x = 0; x < count; ++x) {
         const bool positive = marks[x] % one_negative != 0;
         const bool negative = marks[x] / one_negative != 0;
-        const float sum = negative ? (positive ? nan : -infinity) : infinity;
+        const float of_one_sign = negative ? -infinity : infinity;
+        const float sum = positive && negative ? nan : of_one_sign;
         results[x] = marks[x] != 0 ? sum : results[x];
     }
 }
