@@ -5,19 +5,33 @@
 
 namespace imkernels {
 
-/// The default environment (round to nearest, subnormal numbers kept) for as long as it lives.
+/// The default mode (round to nearest, subnormal numbers kept) for as long as it lives.
 class FloatEnvironment {
 public:
-    FloatEnvironment() {
-        std::fegetenv(&found_);
-        std::fesetenv(FE_DFL_ENV);
-    }
-    ~FloatEnvironment() { std::fesetenv(&found_); }
+    FloatEnvironment() { set_default(found_); }
+    ~FloatEnvironment() { set(found_); }
     FloatEnvironment(const FloatEnvironment&) = delete;
     FloatEnvironment& operator=(const FloatEnvironment&) = delete;
 
 private:
-    std::fenv_t found_{};
+#ifdef FE_DFL_MODE
+    // The control words alone: all of the environment takes as long as a small image.
+    using Mode = femode_t;
+    static void set_default(Mode& found) {
+        fegetmode(&found);
+        fesetmode(FE_DFL_MODE);
+    }
+    static void set(const Mode& mode) { fesetmode(&mode); }
+#else
+    using Mode = std::fenv_t;
+    static void set_default(Mode& found) {
+        std::fegetenv(&found);
+        std::fesetenv(FE_DFL_ENV);
+    }
+    static void set(const Mode& mode) { std::fesetenv(&mode); }
+#endif
+
+    Mode found_{};
 };
 
 }  // namespace imkernels
