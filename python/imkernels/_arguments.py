@@ -209,7 +209,9 @@ def shape_with_last(shape: tuple[int, ...], axes: Places) -> tuple[int, ...]:
 
 def spread(planes: Array, leading: tuple[int, ...]) -> Array:
     """Return planes with these leading axes."""
-    return planes if planes.shape[:-2] == leading else np.broadcast_to(planes, leading + planes.shape[-2:])
+    if not leading or planes.shape[:-2] == leading:
+        return planes
+    return np.broadcast_to(planes, leading + planes.shape[-2:])
 
 
 def result_shape(loop: tuple[int, ...], extents: tuple[int, ...], axes: Places) -> tuple[int, ...]:
@@ -663,22 +665,37 @@ def deliver(
     native: bool = False,
 ) -> Array:
     """Return the result of `compute`, which writes it into the array that it is given; the rest as in `Delivery`."""
-    if rounds or result == computed:  # the shortest ways, for small images
-        check_casting(casting)
-        target = None
+    check_casting(casting)
+    work, delivery = destination(shape, computed, result, out, casting, inputs, workers, rounds, native)
+    if work.size > 0:
+        compute(work)
+    return work if delivery is None else delivery.finish()
+
+
+def destination(
+    shape: tuple[int, ...],
+    computed: Dtype,
+    result: Dtype,
+    out: Array | None,
+    casting: Casting,
+    inputs: Sequence[Array],
+    workers: int,
+    rounds: bool = False,
+    native: bool = False,
+) -> tuple[Array, Delivery | None]:
+    """Return the array to compute a result into, and how it gets to the user from there; None if it is the one to have.
+
+    The parameters are those of `Delivery`; `casting` is a rule that there is.
+    """
+    if rounds or result == computed:  # mostly, and soon found out, for small images
         if out is None:
-            target = _new_array(shape, result)
-        elif type(out) is np.ndarray and out.dtype == result:
+            return _new_array(shape, result), None
+        if type(out) is np.ndarray and out.dtype == result:
             check_out(out, shape, result, casting, "out")
-            target = None if shares_memory(out, inputs) else out
-        if target is not None:
-            if target.size > 0:
-                compute(target)
-            return target
+            if not shares_memory(out, inputs):
+                return out, None
     delivery = Delivery(shape, computed, result, out, casting, inputs, workers, rounds, native)
-    if delivery.work.size > 0:
-        compute(delivery.work)
-    return delivery.finish()
+    return delivery.work, delivery
 
 
 def _convert(source: Array, target: Array, workers: int) -> None:

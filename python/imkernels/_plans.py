@@ -12,7 +12,7 @@ from imkernels._arguments import (
     Casting,
     Places,
     converted,
-    deliver,
+    destination,
     fill_element,
     single_out,
     spread,
@@ -32,7 +32,7 @@ class Plan(NamedTuple):
     shape: tuple[int, ...]  # of the result
     computed: Dtype  # of what the compiled function writes by itself
     result: Dtype
-    casting: Casting
+    casting: Casting  # a rule that there is
     rounds: bool  # whether it writes every dtype
     compute: Callable[..., None]  # the compiled function
     weights: tuple[Array, ...]  # what it takes between the pixels and the result
@@ -48,13 +48,11 @@ def carry_out(
     ending: tuple[Any, ...] = (),
 ) -> Array:
     """Filter the first of the `inputs`, all of which `out` may overlap; `ending` is what is done to sums at last."""
-    fill = converted(fill_element(cval, plan.image), plan.working)
+    places, leading, image, working, shape, computed, result, casting, rounds, compute, weights, settings = plan
+    fill = converted(fill_element(cval, image), working)
     threads = resolve_workers(workers)
-
-    def compute(target: Array) -> None:
-        planes = spread(windows_last(inputs[0], plan.places), plan.leading)
-        goal = windows_last(target, plan.places)
-        plan.compute(planes, *plan.weights, goal, *plan.settings, fill, threads, *ending)
-
-    goods = plan.shape, plan.computed, plan.result
-    return deliver(compute, *goods, single_out(out), plan.casting, inputs, threads, plan.rounds)
+    work, delivery = destination(shape, computed, result, single_out(out), casting, inputs, threads, rounds)
+    if work.size > 0:
+        planes = spread(windows_last(inputs[0], places), leading)
+        compute(planes, *weights, windows_last(work, places), *settings, fill, threads, *ending)
+    return work if delivery is None else delivery.finish()
