@@ -112,7 +112,7 @@ public:
 
     /// The pixels inside of the row that lies `y` rows behind the first one of output row 0. `buffer` is room for a
     /// row.
-    const Pixel* row(const Tile& tile, const TileColumns& columns, index y, Pixel* buffer) const {
+    IMKERNELS_INLINE const Pixel* row(const Tile& tile, const TileColumns& columns, index y, Pixel* buffer) const {
         const index position = window_.rows.position(0) + y;
         if (columns.direct && position >= 0 && position < image_.first.rows) {
             return pixels_at(columns, position);
@@ -135,7 +135,8 @@ private:
     }
 
     /// The row at a position that lies outside the image, or that has to be loaded.
-    const Pixel* row_outside(const Tile& tile, const TileColumns& columns, index position, Pixel* buffer) const {
+    __attribute__((noinline)) const Pixel* row_outside(const Tile& tile, const TileColumns& columns, index position,
+                                                       Pixel* buffer) const {
         if (columns.direct) {
             const Run run = border_run(window_.rows.border, image_.first.rows, position);
             if (run.source != no_source) {
