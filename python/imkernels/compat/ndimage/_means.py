@@ -42,11 +42,11 @@ def _box_means(pixels: Array, step: Step, fill: Any, dtype: Dtype, ending: Endin
 
 
 def _is_cut_off_twice(image: Dtype, target: Dtype, steps: tuple[Step, ...]) -> bool:
-    """Return whether the kernel takes the means along both axes at once: where few bits hold their sums."""
+    """Return whether the kernel takes the means along both axes at once."""
     kept = target == image if image.kind == "b" else np.can_cast(image, target)
-    few = all([step.extents[0] <= 256 and step.extents[0] * step.extents[1] <= 2**15 for step in steps])
+    near = all([max(step.extents) <= 4096 for step in steps])
     pixels = [image, *[target] * (len(steps) - 1)]  # of the steps
-    return kept and few and all([dtype.itemsize <= 4 for dtype in pixels])
+    return kept and near and all([dtype.itemsize <= 4 for dtype in pixels])
 
 
 @stand_in
