@@ -45,6 +45,7 @@ public:
           blocks_(window_, shape_, sizeof(Work)),
           loader_(blocks_.first(), shape_.rows, shape_.columns, ColumnLayout::phases, reader(),
                   {detail::read_weight<Weight, Work>(fill), false}, planes.channels, square_ > 0 ? square_pitch : 0),
+          fill_(detail::read_weight<Weight, Work>(fill)),
           start_(detail::read_delta<Weight, Work>(ending)),
           write_(number_writer<Result>(planes.out.element, ending.rounding)),
           in_place_(blocks_.count() == 1 && stores_rows(planes.out) &&
@@ -60,7 +61,8 @@ public:
 
     void run(int workers) const {
         const std::size_t bytes = Scratch::bytes<Work>(loader_.size()) + Scratch::bytes<Work>(blocks_.first().taps()) +
-                                  Scratch::bytes<Result>(sums_rows() * sums_pitch_);
+                                  Scratch::bytes<Result>(sums_rows() * sums_pitch_) +
+                                  Scratch::bytes<index>(reads_in_place_ ? loader_.pitch() : 0);
         const MutablePlane& out = planes_.out.first;
         const TileGrid grid(planes_.image.planes() * parts_, out.rows, out.columns, shape_, cost_of_kernels(),
                             kernels_ > 1 ? 1 : planes_.image.interleaved());
@@ -80,7 +82,7 @@ private:
     static constexpr bool has_squares = std::is_same_v<Work, float>;
     static constexpr index largest_square = 7;
     static constexpr index most_columns = 2048;  // of a tile
-    static constexpr index least_inner = 256;    // columns that are worth edges of their own
+    static constexpr index least_inner = 64;     // columns that are worth edges of their own
     static constexpr index square_pitch = most_columns + largest_square * most_channels + row_slack + 32;
 
     ReadRun<Work> reader() const { return row_reader<AsNumber, Work>(planes_.image.element); }
@@ -120,8 +122,7 @@ private:
     bool has_near_rows() const {
         const auto& [rows, columns] = window_;
         // More rows, a power of two of bytes apart, would compete for places in the first cache.
-        return rows.size <= largest_square && rows.stride == 1 && rows.dilation == 1 && columns.stride == 1 &&
-               (square_ == 0 || columns.dilation == 1);
+        return rows.size <= largest_square && rows.stride == 1 && rows.dilation == 1 && columns.stride == 1;
     }
 
     /// Nanoseconds on one core (Zen 5).
@@ -135,9 +136,12 @@ private:
     TileShape choose_shape() const {
         constexpr double most_bytes = 512 * 1024;
         const MutablePlane& out = planes_.out.first;
-        const index widest = most_columns / std::min(window_.columns.step(), most_columns);
+        // Windows of one row have none in common, and long rows are what memory is read and written fastest in.
+        const index longest = window_.rows.size == 1 ? 4 * most_columns : most_columns;
+        const index columns = evenly(out.columns, longest / std::min(window_.columns.step(), longest));
         const index halo = (window_.rows.reach() - 1) / window_.rows.step();
-        TileShape shape{std::clamp<index>(2 * halo, 32, 128), evenly(out.columns, widest)};
+        TileShape shape{std::clamp<index>(2 * halo, std::clamp<index>(32 * most_columns / columns, 8, 32), 128),
+                        columns};
         if (buffer_bytes(window_, shape, sizeof(Work)) > most_bytes) {
             shape = choose_tile_for_blocks(out.rows, out.columns, window_, sizeof(Work), cost_);
         }
@@ -157,11 +161,13 @@ private:
         Work* pixels;
         Work* weights;
         Result* sums;
+        index* sources;  // of columns left and right of the image
 
         Buffers(Scratch scratch, const Correlation& owner)
             : pixels(scratch.take<Work>(owner.loader_.size())),
               weights(scratch.take<Work>(owner.blocks_.first().taps())),
-              sums(scratch.take<Result>(owner.sums_rows() * owner.sums_pitch_)) {}
+              sums(scratch.take<Result>(owner.sums_rows() * owner.sums_pitch_)),
+              sources(scratch.take<index>(owner.reads_in_place_ ? owner.loader_.pitch() : 0)) {}
     };
 
     /// Computes a tile for the kernels of a part of a bank, which use one buffer of pixels.
@@ -182,7 +188,8 @@ private:
         const ConstPlane& image = planes_.image.first;
         const auto rows = window_.rows.inside(tile.row, tile.rows, image.rows);
         const auto columns = window_.columns.inside(tile.column, tile.columns, image.columns);
-        const bool large = rows.end - rows.begin >= together && columns.end - columns.begin >= least_inner;
+        const index least = std::max(least_inner, window_.columns.reach());
+        const bool large = rows.end - rows.begin >= together && columns.end - columns.begin >= least;
         return large ? Tile{tile.plane, tile.row + rows.begin, tile.column + columns.begin, rows.end - rows.begin,
                             columns.end - columns.begin}
                      : Tile{};
@@ -191,17 +198,13 @@ private:
     /// Computes the inner part of a tile from the image itself, and its edges from a buffer.
     void correlate_around(const Tile& tile, const Tile& inner, index first, index last, const Buffers& buffers) const {
         const index above = inner.row - tile.row;
-        const index left = inner.column - tile.column;
         const index bottom = inner.row + inner.rows;
-        const index right = inner.column + inner.columns;
         const Tile edges[] = {
             {0, tile.row, tile.column, above, tile.columns},
             {0, bottom, tile.column, tile.rows - above - inner.rows, tile.columns},
-            {0, inner.row, tile.column, inner.rows, left},
-            {0, inner.row, right, inner.rows, tile.columns - left - inner.columns},
         };
         for (const Tile& edge : edges) {
-            if (edge.rows > 0 && edge.columns > 0) {
+            if (edge.rows > 0) {
                 correlate(edge, first, last, buffers);
             }
         }
@@ -209,6 +212,49 @@ private:
         for (own.plane = first; own.plane < last; ++own.plane) {
             detail::copy_weights<Weight>(kernel_.plane(own.plane), blocks_[0], buffers.weights);
             correlate_inside(own, buffers.weights);
+            if (inner.columns < tile.columns) {
+                correlate_beside(tile, own, buffers);
+            }
+        }
+    }
+
+    /// Computes what lies left and right of the inner part of a tile, side by side in a buffer.
+    void correlate_beside(const Tile& tile, const Tile& inner, const Buffers& buffers) const {
+        const index left = inner.column - tile.column;
+        const index right = tile.columns - left - inner.columns;
+        const index halo = window_.columns.reach() - 1;
+        const index second = left > 0 ? left + halo : 0;  // where those on the right begin
+        const index count = second + (right > 0 ? right : -halo);
+        for (index i = 0; i < count + halo; ++i) {
+            const index column = i < second ? tile.column + i : inner.column + inner.columns + i - second;
+            buffers.sources[i] = planes_.column_at(window_.columns.position(column));
+        }
+        const ConstPlane source = planes_.image.plane(inner.plane / kernels_);
+        const MutablePlane target = planes_.out.plane(inner.plane);
+        const index pitch = count + halo + row_slack;
+        const detail::Taps taps{window_.rows.size, window_.columns.size, pitch, offsets_.data()};
+        index loaded = 0;
+        for (index y = 0; y < inner.rows;) {
+            const index here = y + together <= inner.rows ? rows_at_once(blocks_[0]) : 1;
+            for (; loaded < y + here + window_.rows.size - 1; ++loaded) {
+                const index row = window_.rows.position(inner.row) + loaded;
+                gather(reinterpret_cast<const Work*>(source.at(row, 0)), buffers.sources, count + halo,
+                       buffers.pixels + loaded * pitch);
+            }
+            const Rows<Result> results{buffers.sums, sums_pitch_, false, false, start_};
+            sum_windows(buffers.pixels + y * pitch, taps, buffers.weights, here, count, results);
+            for (index row = 0; row < here; ++row, ++y) {
+                const Result* const sums = buffers.sums + row * sums_pitch_;
+                auto* const to = reinterpret_cast<Result*>(target.at(inner.row + y, tile.column));
+                std::copy_n(sums, left, to);
+                std::copy_n(sums + second, right, to + left + inner.columns);
+            }
+        }
+    }
+
+    void gather(const Work* row, const index* sources, index count, Work* pixels) const {
+        for (index i = 0; i < count; ++i) {
+            pixels[i] = sources[i] == no_source ? fill_ : row[sources[i]];
         }
     }
 
@@ -358,7 +404,9 @@ private:
                     const Rows<To>& results) const {
         if constexpr (std::is_same_v<To, Result>) {
             if (taps.pitch != square_pitch) {
-                return sum_square_inside<K>(first, taps.pitch, weights, columns, results);
+                const index apart = window_.columns.dilation;
+                return apart == 1 ? sum_square_inside<K, 1>(first, taps.pitch, apart, weights, columns, results)
+                                  : sum_square_inside<K, 0>(first, taps.pitch, apart, weights, columns, results);
             }
         }
         if (window_.rows.stride == 1) {
@@ -384,10 +432,11 @@ private:
             });
     }
 
-    /// The same from rows of an image.
-    template <int K, class To>
-    static __attribute__((noinline)) void sum_square_inside(const Work* first, index pitch, const Work* weights,
-                                                            index columns, const Rows<To>& results) {
+    /// The same from rows of an image, of taps that lie `near` elements apart in a row, or if that is 0 `apart`.
+    template <int K, index near, class To>
+    static __attribute__((noinline)) void sum_square_inside(const Work* first, index pitch, index apart,
+                                                            const Work* weights, index columns,
+                                                            const Rows<To>& results) {
         constexpr bool in_registers = K * K <= 25 && vector_bytes == 64;  // the weights
         Work own[K * K];                                                  // a copy that no store can change
         std::copy_n(weights, K * K, own);
@@ -395,7 +444,7 @@ private:
             columns, results, [&](index x, auto& tile) IMKERNELS_INLINE_LAMBDA {
                 const Work* lines[together + K - 1];
                 detail::repeat<together + K - 1>([&](auto row) { lines[row] = opaque(first + row * pitch + x); });
-                detail::add_square<K>(lines, in_registers ? own : opaque(weights), tile);
+                detail::add_square<K>(lines, near != 0 ? near : apart, in_registers ? own : opaque(weights), tile);
             });
     }
 
@@ -415,6 +464,7 @@ private:
     TileShape shape_;
     WindowBlocks blocks_;
     TileLoader<Work> loader_;
+    Work fill_;
     Work start_;  // of sums
     WriteRun<Result> write_;
     bool in_place_;

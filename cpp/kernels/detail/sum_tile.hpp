@@ -97,16 +97,17 @@ IMKERNELS_INLINE void add_square(const Work* const (&columns)[K], const Work* we
     });
 }
 
-/// The same for windows that begin in neighbouring rows, of which `lines` are where the rows of taps begin.
+/// The same for windows that begin in neighbouring rows, of which `lines` are where the rows of taps begin; the columns
+/// of taps lie `apart` from each other.
 template <int K, class Work, int rows, int vectors>
-IMKERNELS_INLINE void add_square(const Work* const (&lines)[rows + K - 1], const Work* weights,
+IMKERNELS_INLINE void add_square(const Work* const (&lines)[rows + K - 1], index apart, const Work* weights,
                                  SumTile<Work, rows, vectors>& tile) {
     repeat<rows + K - 1>([&](auto row) IMKERNELS_INLINE_LAMBDA {
         constexpr int number = row;
         constexpr int first = std::max(number - K + 1, 0);  // of the outputs that this is a row of taps of
         constexpr int last = std::min(number + 1, rows);
         repeat<K>([&](auto column) IMKERNELS_INLINE_LAMBDA {
-            tile.template add<first, last>(lines[row] + column, weights + row * K + column, K);
+            tile.template add<first, last>(lines[row] + column * apart, weights + row * K + column, K);
         });
     });
 }
