@@ -110,7 +110,7 @@ def test_integer_means_of_large_windows(dtype, size):
         assert ik.box_blur(np.full((1, 1), value, dtype), size).tolist() == [[int(value)]]
 
 
-@pytest.mark.parametrize("size", [(1, 256), (2, 33), (257, 256), (2048, 4097)])
+@pytest.mark.parametrize("size", [(1, 256), (2, 33), (257, 256), (337, 6223), (2048, 4097)])
 @pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "u4", "i8", "u8"])
 def test_integer_means_a_hair_beside_a_tie(dtype, size):
     # Half of the pixels are n, half n + 1; one more of either decides. Of 32-bit pixels, 2**23 are enough for

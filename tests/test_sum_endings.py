@@ -88,6 +88,64 @@ def test_every_number_of_bytes_whose_mean_is_cut_off(layer):
             np.testing.assert_array_equal(out[0], np.minimum((sums + delta) // taps, 255))
 
 
+NARROW = ["i1", "i2", "u1", "u2"]  # whose sums over few columns are made of those of even columns and of odd ones
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_rounded_means_over_few_columns(dtype, layer):
+    for number, size in enumerate(
+        [(1, 1), (2, 2), (3, 3), (5, 6), (7, 7), (9, 9), (40, 6), (85, 3), (2, 23), (300, 2)]
+    ):
+        taps = size[0] * size[1]
+        for image in (*images(number, dtype), extremes((2, 5, 33), dtype, number), extremes((2, 300), dtype, number)):
+            for mode in ("mirror", "constant"):
+                sums = windows(image, size, mode=mode, cval=7).astype(object).sum((-2, -1))
+                found = layer.box_blur(image, size, mode=mode, cval=7)
+                np.testing.assert_array_equal(found, to_integers(quotients(sums, taps), dtype))
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 2), (1, 9), (2, 12), (6, 6), (9, 7), (8, 8), (15, 15), (15, 17), (14, 18), (16, 16)]
+)
+@pytest.mark.parametrize("dtype", NARROW)
+def test_means_around_every_tie(dtype, size, layer):
+    """Windows side by side, each of pixels of two neighbouring values, some of the one and some of the other."""
+    limits = np.iinfo(dtype)
+    rows, columns = size
+    taps = rows * columns
+    lows = np.unique(np.linspace(limits.min, limits.max - 1, 2000 // taps + 5).astype(np.int64))[:, None]
+    more = np.arange(taps + 1)
+    pixels = (lows[..., None] + (np.arange(taps) < more[:, None])).reshape(-1, rows, columns)
+    image = np.ascontiguousarray(np.moveaxis(pixels, 1, 0)).reshape(rows, -1).astype(dtype)
+    for step in (1, columns):
+        out = np.empty((1, (image.shape[1] - columns) // step + 1), dtype)
+        window = layer.module.Window(size, (rows, step), (1, 1), (0, 0), ("reflect", "reflect"))
+        layer.module.box_blur(image, out, window, True, np.zeros((1, 1), dtype), 1)
+        expected = lows + (2 * more + (lows % 2 != 0) > taps)
+        np.testing.assert_array_equal(out[0, :: columns // step], expected.ravel())
+
+
+@pytest.mark.parametrize(
+    "ending", [{}, {"toward_zero": True, "delta": 2}, {"toward_zero": True, "by_axis": True}], ids=str
+)
+@pytest.mark.parametrize("dtype", NARROW)
+def test_channels_of_small_windows_are_blurred_as_by_themselves(dtype, ending, layer):
+    for size, channels in [((3, 3), 3), ((2, 6), 4), ((4, 9), 2), ((7, 4), 5)]:
+        colour = extremes((19, 150, channels), dtype, channels)
+        out = np.empty_like(colour)
+        planes = [np.moveaxis(pixels, -1, 0) for pixels in (colour, out)]
+        layer.module.box_blur(*planes, layer.window(size), True, np.zeros((1, 1), dtype), 1, **ending)
+        for channel in range(channels):
+            alone = layer.box_blur(np.ascontiguousarray(colour[..., channel]), size, **ending)
+            np.testing.assert_array_equal(out[..., channel], alone)
+
+
+def test_sums_of_many_bytes_down_a_column(layer):
+    image = np.full((600, 5), 255, np.uint8)
+    for size in [(257, 3), (258, 3), (300, 24)]:
+        assert (layer.box_blur(image, size, toward_zero=True, by_axis=True) == 255).all()
+
+
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)
 def test_means_to_which_something_is_added(dtype, layer):
     for size in [(2, 2), (3, 5)]:

@@ -2,17 +2,9 @@
 // along a row the sums of windows move on in the same way. Integers are exact whatever is subtracted, so the cost per
 // pixel does not depend on the window.
 //
-// Small windows of 8-bit pixels, whose sums fit 16 bits, are sooner added up in a tree (detail/split_sums.hpp).
-//
-// Means are products. With 16 bits: floor(t / n) = t * m >> (16 + k) for every t up to the largest, where
-// m = ceil(2^(16 + k) / n), if t * (m * n - 2^(16 + k)) < 2^(16 + k) (Granlund and Montgomery, PLDI 1994; checked for
-// each window). Otherwise in floating point, exactly rounded: the error of s * (1 / n) is below s / n * 2^(1 - p), with
-// p bits in the significand, and a mean that is not a tie is at least 1 / (2 n) away from one. So the product rounds as
-// the mean does while s < 2^(p - 2). Ties, of even n, are told by the exact remainder, and so is, where means are cut
-// off, on which side of the exact one the rounded one lies.
+// Means over small windows of 8-bit and 16-bit pixels are sooner of sums in a tree (detail/split_sums.hpp).
 #include "kernels/integer_box.hpp"
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -20,11 +12,11 @@
 #include <type_traits>
 
 #include "core/accumulate.hpp"
+#include "kernels/detail/integer_means.hpp"
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/running_sums.hpp"
 #include "kernels/detail/split_sums.hpp"
 #include "kernels/detail/window_rows.hpp"
-#include "simd/high_product.hpp"
 #include "simd/lanes.hpp"
 
 namespace imkernels {
@@ -32,145 +24,9 @@ namespace imkernels {
 namespace {
 __extension__ typedef unsigned __int128 uint128;
 
+using detail::Mean;
+
 // What becomes of a sum.
-
-/// The magnitude that sums of so many pixels have at most.
-template <class Pixel>
-double largest_sum(index taps) {
-    return static_cast<double>(taps) * std::ldexp(1.0, std::numeric_limits<Pixel>::digits);
-}
-
-/// How a mean becomes an integer.
-enum class Mean : char {
-    rounded,          // of an odd number of pixels: it is never a tie
-    rounded_to_even,  // of an even number
-    cut_off,
-};
-
-Mean choose_mean(Rounding rounding, index taps) {
-    if (rounding == Rounding::toward_zero) {
-        return Mean::cut_off;
-    }
-    return taps % 2 == 0 ? Mean::rounded_to_even : Mean::rounded;
-}
-
-/// How the sum of at most 256 unsigned 8-bit pixels, which has 16 bits, is divided.
-struct ShortDivision {
-    std::uint16_t count, added, factor, shift;
-
-    ShortDivision(index taps, index delta)
-        : count(static_cast<std::uint16_t>(taps)),
-          added(static_cast<std::uint16_t>(delta)),
-          factor(static_cast<std::uint16_t>(factor_of(taps))),
-          shift(static_cast<std::uint16_t>(shift_of(taps))) {}
-
-    /// Whether it is where `added` is added to sums.
-    static bool is_exact(index taps, index added) {
-        const index excess = factor_of(taps) * taps - (index{1} << (16 + shift_of(taps)));
-        return taps > 1 && taps <= 256 && added < taps &&
-               (255 * taps + added) * excess < index{1} << (16 + shift_of(taps));
-    }
-
-    /// 2^shift is the largest power of two below `taps`, so that the factor has 16 bits.
-    static int shift_of(index taps) {
-        return static_cast<int>(std::bit_width(static_cast<std::uint32_t>(taps - 1) / 2));
-    }
-    static index factor_of(index taps) { return ((index{1} << (16 + shift_of(taps))) + taps - 1) / taps; }
-};
-
-/// Means of sums, one in each lane.
-template <Mean mean_of>
-struct ShortMean {
-    ShortDivision division;
-
-    IMKERNELS_INLINE Lanes<std::uint16_t> operator()(Lanes<std::uint16_t> sums) const {
-        const Lanes<std::uint16_t> raised = sums + division.added;
-        Lanes<std::uint16_t> means = high_product(raised, broadcast(division.factor)) >> division.shift;
-        if constexpr (mean_of == Mean::rounded_to_even) {  // a tie was rounded up
-            means -= reinterpret_cast<Lanes<std::uint16_t>>(means * division.count == raised) & means & 1;
-        }
-        return means;
-    }
-};
-
-/// The mean of integers by the reciprocal of their count.
-template <class Float, class Pixel, Mean mean_of>
-struct ReciprocalMean {
-    using Bits = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
-    static constexpr int digits = std::numeric_limits<Float>::digits;
-    // Added to a number, it leaves that rounded to the nearest integer in the lowest bits.
-    static constexpr Float integers_only = static_cast<Float>(Bits{3} << (digits - 2));
-
-    Float count, reciprocal, added, most;
-
-    ReciprocalMean(index taps, index delta)
-        : count(static_cast<Float>(taps)),
-          reciprocal(static_cast<Float>(1) / static_cast<Float>(taps)),
-          added(static_cast<Float>(delta)),
-          most(static_cast<Float>(largest_sum<Pixel>(taps)) - 1 - added) {}
-
-    static bool is_exact(double largest_sum) { return largest_sum < std::ldexp(1.0, digits - 2); }
-
-    template <class Sum>
-    Pixel operator()(Sum sum) const {
-        Float value = static_cast<Float>(sum);
-        if constexpr (mean_of == Mean::cut_off) {
-            value = (value < most ? value : most) + added;  // others are saturated
-        }
-        const Float rounded = value * reciprocal + integers_only;
-        Bits bits = std::bit_cast<Bits>(rounded);
-        if constexpr (mean_of == Mean::cut_off) {
-            const Float rest = value - (rounded - integers_only) * count;
-            const bool above = value > 0 && rest < 0;
-            const bool below = value < 0 && rest > 0;
-            const Bits step = above ? ~Bits{0} : Bits{0};
-            bits += below ? Bits{1} : step;
-        } else if constexpr (mean_of == Mean::rounded_to_even) {
-            const Float rest = value - (rounded - integers_only) * count;
-            const bool wrong = std::fabs(rest) * 2 == count && (bits & 1) != 0;
-            const Bits step = rest > 0 ? Bits{1} : ~Bits{0};
-            bits += wrong ? step : Bits{0};
-        }
-        return static_cast<Pixel>(bits);
-    }
-};
-
-/// The mean of integers whose sum may have 128 bits, by a division of that.
-template <class Pixel>
-struct CutOffMean {
-    index count, delta;
-
-    Pixel operator()(int128 sum) const { return saturate_integer<Pixel>((sum + delta) / count); }
-};
-
-/// The same, rounded half to even: by a quotient of doubles, which is some 2^12 off at most, and another one of what
-/// remains. Modulo 2^64, which holds what remains and the mean.
-template <class Pixel>
-struct DividedMean {
-    index count;
-    double reciprocal;
-
-    explicit DividedMean(index taps) : count(taps), reciprocal(1 / static_cast<double>(taps)) {}
-
-    Pixel operator()(int128 sum) const {
-        constexpr int left_out = 11;  // bits of the first quotient, so that it fits
-        const auto low = static_cast<std::uint64_t>(sum);
-        const double high = static_cast<double>(static_cast<std::int64_t>(sum >> 64)) * 0x1p64;
-        const double about = (high + static_cast<double>(low)) * reciprocal;
-        const auto first = static_cast<std::int64_t>(std::ldexp(1.0, -left_out) * about);
-        std::uint64_t quotient = static_cast<std::uint64_t>(first) << left_out;
-        index rest = static_cast<index>(low - quotient * static_cast<std::uint64_t>(count));
-        const auto second = static_cast<index>(static_cast<double>(rest) * reciprocal);
-        rest -= second * count;
-        const index step = static_cast<index>(rest >= count) - static_cast<index>(rest < 0);  // no jump: it is random
-        rest -= step * count;
-        quotient += static_cast<std::uint64_t>(second + step);
-        const std::uint64_t odd = quotient & 1;
-        quotient +=
-            static_cast<std::uint64_t>(2 * rest > count) | (static_cast<std::uint64_t>(2 * rest == count) & odd);
-        return static_cast<Pixel>(quotient);
-    }
-};
 
 /// The mean as it is.
 template <class Float>
@@ -255,12 +111,43 @@ using ColumnOf =
 template <class Pixel>
 using WideColumnOf = std::conditional_t<sizeof(Pixel) <= 4, std::uint64_t, uint128>;
 
-/// Whether means are made of sums of 16 bits: wider windows are sooner moved along.
-bool has_short_means(const Window2D& window, const BoxEnding& ending) {
-    constexpr index widest = 24;
+/// What means over small windows are made of.
+template <class Pixel>
+using SplitSumsOf = detail::SplitSums<std::conditional_t<sizeof(Pixel) == 1, std::uint16_t, std::uint32_t>>;
+
+/// Whether means of so many pixels are products of floats, rather than of doubles.
+template <class Pixel>
+bool has_float_means(index taps) {
+    // Where nothing multiplies and adds at once, a second product takes longer than wider numbers do.
+    const bool sooner =
+        vector_bytes > 16 || taps % 2 == 0 || detail::ReciprocalMean<float, Pixel, Mean::rounded>::is_exact(taps);
+    return sooner && detail::ReciprocalMean<float, Pixel, Mean::cut_off>::is_exact(taps);
+}
+
+/// Columns of the widest windows that are sooner added up than moved along (measured).
+template <class Pixel>
+index most_columns_added(index apart) {
+    if (sizeof(Pixel) == 1) {
+        return 24;
+    }
+    constexpr index side_by_side = vector_bytes > 16 ? 9 : 8;
+    return apart == 1 ? side_by_side : 6;
+}
+
+/// Whether means are made of split sums.
+template <class Pixel>
+bool has_split_sums(const Window2D& window, const BoxEnding& ending) {
+    if (window.columns.size > most_columns_added<Pixel>(window.columns.dilation)) {
+        return false;
+    }
     const index taps = ending.by_axis ? window.columns.size : window.taps();
-    const bool cut_off = ending.rounding == Rounding::toward_zero;
-    return window.columns.size <= widest && ShortDivision::is_exact(taps, cut_off ? ending.delta : taps / 2);
+    if constexpr (sizeof(Pixel) == 1) {
+        const bool cut_off = ending.rounding == Rounding::toward_zero;
+        return window.rows.size <= 256 && !(cut_off && std::is_signed_v<Pixel>) &&
+               detail::ShortDivision::is_exact(taps, cut_off ? ending.delta : taps / 2);
+    } else {
+        return has_float_means<Pixel>(taps);
+    }
 }
 
 /// `Result` is that of the pixels for means, of 64 bits for sums, and a float for products. `Sums` are those of
@@ -276,7 +163,7 @@ public:
           by_axis_(ending.by_axis),
           taps_(by_axis_ ? window_.columns.size : window_.taps()),
           delta_(ending.delta),
-          mean_(choose_mean(ending.rounding, taps_)),
+          cut_off_(ending.rounding == Rounding::toward_zero),
           factor_(ending.factor),
           shape_(choose_shape(planes, workers)),
           workers_(workers),
@@ -284,7 +171,7 @@ public:
           interleaved_(planes.image.interleaved()),
           fill_(read_fill<AsNumber, Pixel>(planes.image.element.dtype, fill).value),
           together_(choose_together(planes)),
-          short_(taps_, mean_ == Mean::cut_off ? delta_ : taps_ / 2),
+          short_(taps_, cut_off_ ? delta_ : taps_ / 2),
           along_(is_split ? window_.columns.size : 1, window_.columns.dilation),
           write_(out_) {}
 
@@ -307,13 +194,13 @@ public:
 private:
     using Column = typename Sums::Number;
     using Sum = std::conditional_t<sizeof(Column) <= 4, std::uint32_t, Column>;
+    template <class Float, Mean mean_of>
+    using MeanIn = detail::ReciprocalMean<Float, Pixel, mean_of>;
     template <Mean mean_of>
-    using InFloat = ReciprocalMean<float, Pixel, mean_of>;
-    template <Mean mean_of>
-    using InDouble = ReciprocalMean<double, Pixel, mean_of>;
+    using ShortMean = detail::ShortMean<Pixel, mean_of>;
     static constexpr index most_together = 8;
     static constexpr index most_covered = 128;  // columns of those
-    static constexpr bool is_split = std::is_same_v<Sums, detail::SplitSums>;
+    static constexpr bool is_split = std::is_same_v<Sums, detail::SplitSums<Column>>;
     static constexpr bool is_sum = sizeof(Pixel) == 8 ? sizeof(Column) == 8 : !std::is_same_v<Result, Pixel>;
 
     static TileShape choose_shape(const WidePlanes& planes, int workers) {
@@ -485,9 +372,9 @@ private:
     /// Puts the means of columns, cut off, in the place of their sums.
     void take_column_means(const Column* sums, index count, Column* means) const {
         const index size = window_.rows.size;
-        if constexpr (std::is_same_v<Column, std::uint16_t>) {
-            if (ShortDivision::is_exact(size, 0)) {
-                const ShortMean<Mean::cut_off> mean{ShortDivision(size, 0)};
+        if constexpr (std::is_same_v<Pixel, std::uint8_t> && std::is_same_v<Column, std::uint16_t>) {
+            if (detail::ShortDivision::is_exact(size, 0)) {
+                const ShortMean<Mean::cut_off> mean{detail::ShortDivision(size, 0)};
                 for (index x = 0; x < count; x += lane_count<Column>) {
                     store_lanes(means + x, mean(load_lanes(sums + x)));
                 }
@@ -502,11 +389,11 @@ private:
             }
         };
         if constexpr (sizeof(Pixel) <= 2) {
-            if (InFloat<Mean::cut_off>::is_exact(largest_sum<Pixel>(size + 1))) {
-                return take(InFloat<Mean::cut_off>(size, 0));
+            if (MeanIn<float, Mean::cut_off>::is_exact(size)) {
+                return take(MeanIn<float, Mean::cut_off>(size, 0));
             }
         }
-        take(InDouble<Mean::cut_off>(size, 0));
+        take(MeanIn<double, Mean::cut_off>(size, 0));
     }
 
     /// The means, or the sums, of all windows in a row of sums of columns, or of their means.
@@ -522,13 +409,13 @@ private:
         const index count = covered - window_.columns.reach() + 1;
         if constexpr (is_split) {
             const auto keep_means = [&](auto mean) {
-                const detail::KeptMeans<decltype(mean)> keep{mean, results, count, out_.first.row_stride};
+                const detail::KeptMeans<Pixel, decltype(mean)> keep{mean, results, count, out_.first.row_stride};
                 along_(sums, count, lines.room, lines.pitch, keep);
             };
-            switch (mean_) {
-                case Mean::rounded: return keep_means(ShortMean<Mean::rounded>{short_});
-                case Mean::rounded_to_even: return keep_means(ShortMean<Mean::rounded_to_even>{short_});
-                case Mean::cut_off: return keep_means(ShortMean<Mean::cut_off>{short_});
+            if constexpr (sizeof(Pixel) == 1) {
+                finish_short(keep_means);
+            } else {
+                finish_in<float>(keep_means);
             }
         } else {
             finish_wide(&sums[0], count, lines.wide, results);
@@ -553,28 +440,45 @@ private:
     void finish_means(const Sum* line, index count, Result* results) const {
         const auto finish = [&](auto mean) { finish_row(line, count, mean, results); };
         if constexpr (sizeof(Pixel) <= 2) {
-            if (InFloat<Mean::rounded>::is_exact(largest_sum<Pixel>(taps_ + 1))) {
-                return finish_by<InFloat>(finish);
+            if (has_float_means<Pixel>(taps_)) {
+                return finish_in<float>(finish);
             }
         }
         if constexpr (sizeof(Pixel) <= 4) {
-            if (InDouble<Mean::rounded>::is_exact(largest_sum<Pixel>(taps_ + 1))) {
-                return finish_by<InDouble>(finish);
+            if (MeanIn<double, Mean::cut_off>::is_exact(taps_)) {
+                return finish_in<double>(finish);
             }
         }
-        if (mean_ == Mean::cut_off) {
-            return finish(CutOffMean<Pixel>{taps_, delta_});
+        if (cut_off_) {
+            return finish(detail::CutOffMean<Pixel>{taps_, delta_});
         }
-        finish(DividedMean<Pixel>(taps_));
+        finish(detail::DividedMean<Pixel>(taps_));
     }
 
-    /// Calls `finish` with what makes means of sums.
-    template <template <Mean> class MeanOf, class Finish>
-    void finish_by(const Finish& finish) const {
-        switch (mean_) {
-            case Mean::rounded: return finish(MeanOf<Mean::rounded>(taps_, delta_));
-            case Mean::rounded_to_even: return finish(MeanOf<Mean::rounded_to_even>(taps_, delta_));
-            case Mean::cut_off: return finish(MeanOf<Mean::cut_off>(taps_, delta_));
+    /// Calls `finish` with what makes means of sums, by products of floats.
+    template <class Float, class Finish>
+    void finish_in(const Finish& finish) const {
+        if (cut_off_) {
+            finish(MeanIn<Float, Mean::cut_off>(taps_, delta_));
+        } else if (MeanIn<Float, Mean::rounded>::is_exact(taps_)) {
+            finish(MeanIn<Float, Mean::rounded>(taps_, 0));
+        } else {
+            finish(MeanIn<Float, Mean::rounded_to_even>(taps_, 0));
+        }
+    }
+
+    /// The same by products of integers.
+    template <class Finish>
+    void finish_short(const Finish& finish) const {
+        if constexpr (std::is_unsigned_v<Pixel>) {
+            if (cut_off_) {
+                return finish(ShortMean<Mean::cut_off>{short_});
+            }
+        }
+        if (taps_ % 2 == 1) {
+            finish(ShortMean<Mean::rounded>{short_});
+        } else {
+            finish(ShortMean<Mean::rounded_to_even>{short_});
         }
     }
 
@@ -585,7 +489,7 @@ private:
     bool by_axis_;  // means of columns are cut off
     index taps_;    // of a mean along the rows, or of the window
     index delta_;
-    Mean mean_;
+    bool cut_off_;
     std::optional<Factor> factor_;
     TileShape shape_;
     int workers_;
@@ -593,8 +497,8 @@ private:
     index interleaved_;
     Pixel fill_;
     index together_;  // images
-    ShortDivision short_;
-    detail::SplitSumsAlong along_;
+    detail::ShortDivision short_;
+    detail::SplitSumsAlong<Column> along_;
     detail::ResultWriter<Result, FromNumber> write_;
 };
 
@@ -627,8 +531,8 @@ void visit_result(Dtype out, const BoxEnding& ending, const Visit& visit) {
 template <class Pixel>
 bool has_short_sums(const Window2D& window, const BoxEnding& ending) {
     switch (sizeof(Pixel)) {
-        case 1: return window.rows.size <= 256 && largest_sum<Pixel>(window.taps()) <= 0x1p31;
-        case 2: return window.rows.size <= 65536 && largest_sum<Pixel>(window.taps()) <= 0x1p31;
+        case 1: return window.rows.size <= 256 && detail::largest_sum<Pixel>(window.taps()) <= 0x1p31;
+        case 2: return window.rows.size <= 65536 && detail::largest_sum<Pixel>(window.taps()) <= 0x1p31;
         default: return !ending.normalize;  // 64 bits hold sums modulo 2^64
     }
 }
@@ -664,9 +568,10 @@ void integer_box(const ConstStack& image, const MutableStack& out, const Window2
             const auto run = [&]<class Result, class Sums>(std::type_identity<Result>, std::type_identity<Sums>) {
                 IntegerBox<Pixel, Result, Sums>(planes, ending, fill, workers).run();
             };
-            if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
-                if (ending.normalize && out.element.dtype < Dtype::float16 && has_short_means(window, ending)) {
-                    return run(std::type_identity<Pixel>{}, std::type_identity<detail::SplitSums>{});
+            if constexpr (sizeof(Pixel) <= 2) {
+                const bool is_integer_mean = ending.normalize && out.element.dtype < Dtype::float16;
+                if (is_integer_mean && has_split_sums<Pixel>(planes.window, ending)) {
+                    return run(std::type_identity<Pixel>{}, std::type_identity<SplitSumsOf<Pixel>>{});
                 }
             }
             visit_result<Pixel>(out.element.dtype, ending, [&](auto result) {
