@@ -16,6 +16,7 @@
 #include "kernels/detail/result_writer.hpp"
 #include "kernels/detail/running_sums.hpp"
 #include "kernels/detail/split_sums.hpp"
+#include "kernels/detail/tree_sums.hpp"
 #include "kernels/detail/window_rows.hpp"
 #include "simd/lanes.hpp"
 
@@ -124,14 +125,13 @@ bool has_float_means(index taps) {
     return sooner && detail::ReciprocalMean<float, Pixel, Mean::cut_off>::is_exact(taps);
 }
 
-/// Columns of the widest windows that are sooner added up than moved along (measured).
+/// Columns of the widest windows that are sooner added up than moved along, as measured: of 16 bits, in one go.
 template <class Pixel>
 index most_columns_added(index apart) {
     if (sizeof(Pixel) == 1) {
         return 24;
     }
-    constexpr index side_by_side = vector_bytes > 16 ? 9 : 8;
-    return apart == 1 ? side_by_side : 6;
+    return apart == 1 ? detail::most_terms : 6;
 }
 
 /// Whether means are made of split sums.
