@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <type_traits>
 
 #include "core/finite.hpp"
@@ -27,12 +28,46 @@ namespace {
 template <class Pixel>
 struct MeanOf {
     Pixel count;
-    Pixel operator()(Pixel sum) const { return sum / count; }
+    template <class Sum>
+    Sum operator()(Sum sum) const {
+        return sum / count;
+    }
 };
 
 template <class Pixel>
 struct SumItself {
-    Pixel operator()(Pixel sum) const { return sum; }
+    template <class Sum>
+    Sum operator()(Sum sum) const {
+        return sum;
+    }
+};
+
+/// Stores what becomes of sums, past the caches if it `streams`, and notes what is not finite. What lies `ahead` is
+/// brought near: what finds streams of memory by itself stops at the end of a page.
+template <class Pixel, class Finish, bool streams>
+struct Results {
+    Finish finish;
+    Pixel* row = nullptr;
+    const Pixel* ahead = nullptr;
+    Lanes<Pixel> differences = {};  // of results from themselves: zeros, or NaN
+
+    template <class Step, class Sum>
+    IMKERNELS_INLINE void operator()(Step /*unused*/, index x, Sum sum) {
+        prefetch(ahead + x);
+        const Sum result = finish(sum);
+        differences += result - result;
+        if constexpr (streams && Step::is_aligned) {
+            stream_lanes(row + x, result);
+        } else {
+            std::memcpy(row + x, &result, sizeof(result));
+        }
+    }
+
+    bool all_finite() const {
+        Pixel numbers[lane_count<Pixel>];
+        std::memcpy(numbers, &differences, sizeof(numbers));
+        return imkernels::all_finite(numbers, lane_count<Pixel>);
+    }
 };
 
 template <class Pixel, class Finish>
@@ -47,7 +82,8 @@ public:
           rows_(planes, shape_.columns, fill),
           interleaved_(planes.image.interleaved()),
           along_(window_.columns.size, window_.columns.dilation),
-          write_(out_) {}
+          write_(out_, large),
+          in_place_(write_.keeps() && rows_.output_step() == 1) {}
 
     /// Whether a result is not finite.
     bool run(int workers) const {
@@ -57,9 +93,10 @@ public:
                                   Scratch::bytes<Pixel>(along_.room(pitch));
         const double cost = 0.2 * sizeof(Pixel);
         const TileGrid grid(out_.planes(), out_.first.rows, out_.first.columns, shape_, cost, interleaved_);
+        const bool streams = in_place_ && write_.streams();
         std::atomic<bool> finite = true;
         grid.for_each(bytes, workers, [&](const Tile& tile, Scratch scratch) {
-            if (!blur(tile, scratch)) {
+            if (!(streams ? blur<true>(tile, scratch) : blur<false>(tile, scratch))) {
                 finite = false;
             }
             write_.finish();
@@ -70,10 +107,14 @@ public:
 private:
     using ColumnSums = detail::ColumnSums<Pixel>;
 
+    /// Bytes of results that go past the caches: such small windows take less time than others to store.
+    static constexpr index large = index{8} << 20;
+
     static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
+        constexpr index widest = 4096;  // few rows are interrupted: what comes next is best known within one
         constexpr index kept_bytes = index{512} * 1024;
         const index kept = ColumnSums::kept_sums(window.rows.size);
-        TileShape shape{detail::rows_of_tile(rows, window.rows), std::clamp<index>(columns, 1, 2048)};
+        TileShape shape{detail::rows_of_tile(rows, window.rows), std::clamp<index>(columns, 1, widest)};
         // Columns beside a tile are summed for it as well. Those of tall windows take much memory.
         const index besides = window.rows.size > 256 ? 1 : 2;
         const index narrowest = besides * window.columns.reach() / window.columns.step() + 128;
@@ -85,6 +126,7 @@ private:
         return shape;
     }
 
+    template <bool streams>
     bool blur(const Tile& tile, Scratch scratch) const {
         const index pitch = rows_.pitch();
         const detail::TileColumns columns = rows_.columns(tile, scratch);
@@ -93,25 +135,36 @@ private:
         auto* const buffer = scratch.take<Pixel>(pitch);
         auto* const room = scratch.take<Pixel>(along_.room(pitch));
         const index count = window_.columns.cover(tile.columns) - window_.columns.reach() + 1;
-        const bool in_place = write_.in_place() && rows_.output_step() == 1;
         const auto row = [&](index y, Pixel* to) { return rows_.row(tile, columns, y, to); };
-        bool finite = true;
+        const MutablePlane target = out_.plane(tile.plane);
+        Results<Pixel, Finish, streams> results{finish_};
         for (index y = 0; y < tile.rows; ++y) {
             Pixel* const sums = column_sums(row, (tile.row + y) * window_.rows.stride, columns.before, columns.inside);
             columns.complete(sums);
-            const MutablePlane target = out_.plane(tile.plane);
             auto* const to = target.at(tile.row + y, tile.column);
-            Pixel* const results = in_place ? reinterpret_cast<Pixel*>(to) : buffer;
-            detail::bring_pixels_near(image_, window_.columns, tile, tile.plane,
-                                      window_.rows.position(tile.row + y + 1, window_.rows.size - 1));
-            along_(sums, count, room, pitch, finish_, results);
-            finite &= all_finite(results, count);
-            if (!in_place) {
-                rows_.pick(results, tile.columns);
-                write_(results, tile.columns, to, target.column_stride);
+            results.row = in_place_ ? reinterpret_cast<Pixel*>(to) : buffer;
+            results.ahead = pixels_ahead(tile, y, columns, results.row);
+            along_(sums, count, room, pitch, results.row, results);
+            if (!in_place_) {
+                rows_.pick(buffer, tile.columns);
+                write_(buffer, tile.columns, to, target.column_stride);
             }
         }
-        return finite;
+        return results.all_finite();
+    }
+
+    /// Where pixels lie that the next row of results needs, as far behind as that one lies behind `results`, which it
+    /// is if there are none to be brought near.
+    const Pixel* pixels_ahead(const Tile& tile, index y, const detail::TileColumns& columns,
+                              const Pixel* results) const {
+        const index last = window_.rows.size - 1 + ColumnSums::rows_ahead(window_.rows.size);
+        const index next = (tile.row + y + 1) * window_.rows.stride + last;
+        const Pixel* const pixels = rows_.pixels_in_place(columns, next);
+        if (pixels != nullptr) {
+            return pixels - columns.before;
+        }
+        detail::bring_pixels_near(image_, window_.columns, tile, tile.plane, window_.rows.position(0) + next);
+        return results;
     }
 
     const ConstStack& image_;
@@ -123,6 +176,7 @@ private:
     index interleaved_;
     detail::SumAlong<Pixel> along_;
     detail::ResultWriter<Pixel, FromNumber> write_;
+    bool in_place_;  // results are computed where they shall lie
 };
 }  // namespace
 

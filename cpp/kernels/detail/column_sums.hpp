@@ -54,6 +54,9 @@ public:
         }
     }
 
+    /// Rows behind those of a window that are taken up with them.
+    static index rows_ahead(index size) { return size > most_terms ? block - 1 : 0; }
+
     /// Sums of the window that begins with row `first`, behind that of the one before: `length` of them, behind room
     /// for `before` others. They stay until the next call. `row(y, buffer)` gives the pixels of row `y`, `buffer` is
     /// room for them.
@@ -65,7 +68,8 @@ public:
             for (index y = first; y < first + size_; ++y) {
                 pixels.add(newest(y));
             }
-            add_up(pixels, length, results_ + before);
+            StoredSums<Number> stored{results_ + before};
+            keep_sums_of(pixels.rows.data(), size_, newest(first), length, stored);
             return results_;
         }
         if (group_ != first / block) {

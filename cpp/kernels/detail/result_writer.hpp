@@ -15,10 +15,10 @@ namespace imkernels::detail {
 template <class Key, class Policy = FromOrderKey>
 class ResultWriter {
 public:
-    explicit ResultWriter(const MutableStack& out)
+    /// Outputs of `large` bytes go past the caches: by default those that with their input do not stay in the last one.
+    explicit ResultWriter(const MutableStack& out, index large = index{16} << 20)
         : write_(row_writer<Policy, Key>(out.element)), keys_(has_rows_of<Key>(out) || has_rows_of<Bool>(out)) {
         require(write_ != nullptr, "no loop for this element type of the result");
-        constexpr index large = index{16} << 20;  // bytes: with its input more than stays in the last cache
         streams_ = out.planes() * out.first.rows * out.first.columns * item_size >= large &&
                    out.first.column_stride == item_size && !out.element.swapped &&
                    (keys_ || std::is_same_v<Policy, FromOrderKey>);

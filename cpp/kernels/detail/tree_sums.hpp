@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "core/check.hpp"
 #include "core/index.hpp"
 #include "kernels/detail/visit_count.hpp"
+#include "simd/lanes.hpp"
 
 namespace imkernels::detail {
 
@@ -51,6 +54,80 @@ void add_terms(const Term* const* terms, index count, index length, Finish finis
         }(std::make_index_sequence<static_cast<std::size_t>(number())>());
     });
 }
+
+/// What a row of numbers is taken by: a number, a vector, or a vector whose address is a multiple of its size.
+template <class Taken, bool aligned = false>
+struct Step {
+    using type = Taken;
+    static constexpr bool is_aligned = aligned;
+
+    template <class Number>
+    static IMKERNELS_INLINE Taken load(const Number* source) {
+        Taken taken;
+        std::memcpy(&taken, source, sizeof(taken));
+        return taken;
+    }
+};
+
+/// How many numbers an address lies behind a multiple of a vector's size.
+template <class Number>
+index past_vector(const Number* address) {
+    return static_cast<index>(reinterpret_cast<std::uintptr_t>(address) % vector_bytes / sizeof(Number));
+}
+
+/// Calls take(Step, x) for steps that cover a row: aligned vectors and, at the ends, others that may overlap those; or
+/// numbers if there are fewer than in a vector.
+template <class Number, class Take>
+IMKERNELS_INLINE void for_steps(const Number* row, index length, const Take& take) {
+    constexpr index lanes = lane_count<Number>;
+    if (length < lanes) {
+        for (index x = 0; x < length; ++x) {
+            take(Step<Number>{}, x);
+        }
+        return;
+    }
+    const index past = past_vector(row);
+    if (past != 0) {
+        take(Step<Lanes<Number>>{}, 0);
+    }
+    index x = past == 0 ? 0 : lanes - past;
+    for (; x + lanes <= length; x += lanes) {
+        take(Step<Lanes<Number>, true>{}, x);
+    }
+    if (x < length) {
+        take(Step<Lanes<Number>>{}, length - lanes);
+    }
+}
+
+/// Calls keep(Step, x, terms[0][x] + ... + terms[count - 1][x]) for the steps of `row`.
+template <class Number, class Keep, class... Terms>
+__attribute__((noinline)) void keep_sums(const Number* row, index length, Keep& keeper, const Terms*... terms) {
+    Keep keep = keeper;  // in registers
+    for_steps(row, length, [&](auto step, index x) IMKERNELS_INLINE_LAMBDA {
+        keep(step, x, tree_sum<typename decltype(step)::type>(step.load(terms + x)...));
+    });
+    keeper = keep;
+}
+
+template <class Number, class Keep>
+void keep_sums_of(const Number* const* terms, index count, const Number* row, index length, Keep& keep) {
+    visit_count<most_terms>(count, [&](auto number) {
+        [&]<std::size_t... i>(std::index_sequence<i...>) {
+            keep_sums(row, length, keep, terms[i]...);
+        }(std::make_index_sequence<static_cast<std::size_t>(number())>());
+    });
+}
+
+/// Stores sums as such.
+template <class Number>
+struct StoredSums {
+    Number* sums;
+
+    template <class Step, class Sum>
+    IMKERNELS_INLINE void operator()(Step /*unused*/, index x, Sum sum) const {
+        std::memcpy(sums + x, &sum, sizeof(sum));
+    }
+};
 
 /// How a window is made up. Level 0 is the pixels; an element of a level is the sum of `SumLevel::base` of the level
 /// below. The window is some of the last level, then some of the one below, ..., and some pixels.
@@ -131,9 +208,9 @@ public:
     /// Elements of the room that `operator()` needs beside the row.
     index room(index pitch) const { return plan_.top() * pitch; }
 
-    /// results[x] = finish(the sum of the window that starts at x) for 0 <= x < length.
-    template <class Finish, class Result>
-    void operator()(const Sum* row, index length, Sum* room, index pitch, Finish finish, Result* results) const {
+    /// Calls keep(Step, x, the sum of the window that starts at x) for the steps of `results`.
+    template <class Keep>
+    void operator()(const Sum* row, index length, Sum* room, index pitch, const Sum* results, Keep& keep) const {
         std::array<const Sum*, most_terms> terms{};
         std::size_t count = 0;
         const index covered = length + (window() - 1) * apart_;
@@ -157,7 +234,7 @@ public:
                 terms[count++] = lines[static_cast<std::size_t>(level)] + (first + i * here.size) * apart_;
             }
         }
-        add_terms<Sum>(terms.data(), static_cast<index>(count), length, finish, results);
+        keep_sums_of(terms.data(), static_cast<index>(count), results, length, keep);
     }
 
 private:

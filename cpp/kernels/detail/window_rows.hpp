@@ -113,11 +113,15 @@ public:
     /// The pixels inside of the row that lies `y` rows behind the first one of output row 0. `buffer` is room for a
     /// row.
     IMKERNELS_INLINE const Pixel* row(const Tile& tile, const TileColumns& columns, index y, Pixel* buffer) const {
+        const Pixel* const pixels = pixels_in_place(columns, y);
+        return pixels != nullptr ? pixels : row_outside(tile, columns, window_.rows.position(0) + y, buffer);
+    }
+
+    /// Where the pixels are that `row` gives, if it need not load them; nullptr for a row outside the image, too.
+    IMKERNELS_INLINE const Pixel* pixels_in_place(const TileColumns& columns, index y) const {
         const index position = window_.rows.position(0) + y;
-        if (columns.direct && position >= 0 && position < image_.first.rows) {
-            return pixels_at(columns, position);
-        }
-        return row_outside(tile, columns, position, buffer);
+        const bool in_place = columns.direct && position >= 0 && position < image_.first.rows;
+        return in_place ? pixels_at(columns, position) : nullptr;
     }
 
     /// Keeps the first `count` of the results that are asked for.
