@@ -23,6 +23,8 @@
 namespace imkernels {
 
 namespace {
+constexpr index tall = 1024;  // rows of a window: of more, few columns are kept
+
 // What becomes of a sum.
 
 template <class Pixel>
@@ -116,8 +118,10 @@ private:
         const index kept = ColumnSums::kept_sums(window.rows.size);
         TileShape shape{detail::rows_of_tile(rows, window.rows), std::clamp<index>(columns, 1, widest)};
         // Columns beside a tile are summed for it as well. Those of tall windows take much memory.
+        const index step = window.columns.step();
         const index besides = window.rows.size > 256 ? 1 : 2;
-        const index narrowest = besides * window.columns.reach() / window.columns.step() + 128;
+        const index wanted = window.rows.size > tall ? 128 / step : 128;
+        const index narrowest = std::max<index>(1, besides * window.columns.reach() / step + wanted);
         while (shape.columns > narrowest &&
                kept * window.columns.cover(shape.columns) * index{sizeof(Pixel)} > kept_bytes) {
             shape.columns = (shape.columns + 1) / 2;
@@ -180,12 +184,22 @@ private:
 };
 }  // namespace
 
+namespace {
+/// Whether what is kept of the columns of tall windows takes little memory. It must not depend on how images lie.
+bool keeps_little(const Window2D& window) {
+    constexpr index most_bytes = index{2} << 20;
+    const index columns = 2 * window.columns.size + 128;  // of the narrowest tile
+    const index bytes = detail::ColumnSums<double>::kept_sums(window.rows.size) * columns * index{sizeof(double)};
+    return window.rows.size <= tall || bytes <= most_bytes;
+}
+}  // namespace
+
 bool has_float_box(const ConstStack& image, const MutableStack& out, const Window2D& window) {
     const bool is_double = image.element.dtype == Dtype::float64;
     const index most_rows = is_double ? detail::ColumnSums<double>::largest : detail::most_terms;
     const index most_columns = is_double ? detail::SumPlan::largest : detail::most_terms;
     return image.element.dtype >= Dtype::float16 && out.element.dtype == image.element.dtype &&
-           window.rows.size <= most_rows && window.columns.size <= most_columns;
+           window.rows.size <= most_rows && window.columns.size <= most_columns && keeps_little(window);
 }
 
 bool float_box(const ConstStack& image, const MutableStack& out, const Window2D& window, bool normalize,

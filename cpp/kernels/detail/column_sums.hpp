@@ -19,8 +19,7 @@ namespace imkernels::detail {
 template <class Number>
 class ColumnSums {
 public:
-    /// Windows of more rows are no longer summed while what is kept of them is near.
-    static constexpr index largest = 1024;
+    static constexpr index largest = 4096;  // rows of a window
 
     /// Windows of `size` rows, and rows of at most `pitch` columns.
     ColumnSums(index size, index pitch) : size_(size), pitch_(pitch) {}
