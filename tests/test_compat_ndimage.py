@@ -289,7 +289,7 @@ def test_means_along_four_axes_with_a_wider_output(scipy_ndimage, size, output):
     np.testing.assert_allclose(found, scipy_ndimage.uniform_filter(image, size, output=output), rtol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", ["i1", "u2", "i4", "u4"])
+@pytest.mark.parametrize("dtype", ["i1", "u1", "u2", "i4", "u4"])
 def test_means_of_windows_far_larger_than_the_image(scipy_ndimage, dtype):
     image = random_image(np.random.default_rng(9), (7, 11), dtype)
     for size in ((301, 301), (4096, 3), (2, 4097), (1, 30000)):

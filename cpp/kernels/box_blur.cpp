@@ -15,6 +15,7 @@
 
 #include "core/check.hpp"
 #include "core/finite.hpp"
+#include "kernels/detail/integer_means.hpp"
 #include "kernels/detail/tree_sums.hpp"
 #include "kernels/exact_box.hpp"
 #include "kernels/float_box.hpp"
@@ -108,26 +109,6 @@ struct ExactMean {
         sum += delta;
         return saturate_integer<Integer>(rounding == Rounding::toward_zero ? sum / count
                                                                            : rounded_quotient(sum, count));
-    }
-};
-
-template <class Number>
-struct PlainSum {
-    using Result = Number;
-    template <class Sum>
-    Number operator()(Sum sum) const {
-        return static_cast<Number>(sum);
-    }
-};
-
-/// A product in `Float`.
-template <class Float>
-struct Product {
-    using Result = Float;
-    Float factor;
-    template <class Sum>
-    Float operator()(Sum sum) const {
-        return static_cast<Float>(sum) * factor;
     }
 };
 
@@ -326,13 +307,13 @@ void blur_integers(bool to_float, const BoxEnding& ending, index taps, const Run
     const IntegerMeanInDouble mean_in_double{static_cast<double>(taps), static_cast<double>(ending.delta)};
     const ExactMean<Wide> exact_mean{taps, ending.delta, ending.rounding};
     if (ending.factor && ending.factor->dtype == Dtype::float32) {
-        run(std::type_identity<Exact>{}, Product<float>{static_cast<float>(ending.factor->value)});
+        run(std::type_identity<Exact>{}, detail::Product<float>{static_cast<float>(ending.factor->value)});
     } else if (ending.factor) {
-        run(std::type_identity<Exact>{}, Product<double>{ending.factor->value});
+        run(std::type_identity<Exact>{}, detail::Product<double>{ending.factor->value});
     } else if (!ending.normalize && to_float) {
-        run(std::type_identity<Exact>{}, PlainSum<double>{});
+        run(std::type_identity<Exact>{}, detail::PlainSum<double>{});
     } else if (!ending.normalize) {
-        run(std::type_identity<std::uint64_t>{}, PlainSum<Wide>{});
+        run(std::type_identity<std::uint64_t>{}, detail::PlainSum<Wide>{});
     } else if (to_float) {
         run(std::type_identity<Exact>{}, mean_in_double);
     } else {
@@ -357,12 +338,14 @@ void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& 
         return integer_box(image, out, window, ending, fill, workers);
     }
     require(!ending.by_axis, "box_blur: means by axis are of integers that fit vectors");
-    const bool mend = has_float_box(image, out, window);
-    if (!mend && has_exact_box(image, out, window)) {
+    bool mend = false;
+    if (has_float_box(image, out, window)) {
+        mend = float_box(image, out, window, ending.normalize, fill, workers);
+        if (!mend) {
+            return;
+        }
+    } else if (has_exact_box(image, out, window)) {
         return exact_box(image, out, window, ending.normalize, fill, workers);
-    }
-    if (mend && !float_box(image, out, window, ending.normalize, fill, workers)) {
-        return;
     }
     visit_dtype(image.element.dtype, [&](auto tag) {
         using Pixel = typename decltype(tag)::type;
@@ -374,7 +357,7 @@ void box_blur(const ConstStack& image, const MutableStack& out, const Window2D& 
             require(false, "box_blur: truth values have no mean");
         } else if constexpr (is_float<Pixel>) {
             if (!ending.normalize) {
-                run(std::type_identity<double>{}, PlainSum<double>{});
+                run(std::type_identity<double>{}, detail::PlainSum<double>{});
             } else {
                 run(std::type_identity<double>{}, mean_in_double);
             }

@@ -182,9 +182,7 @@ private:
     detail::ResultWriter<Pixel, FromNumber> write_;
     bool in_place_;  // results are computed where they shall lie
 };
-}  // namespace
 
-namespace {
 /// Whether what is kept of the columns of tall windows takes little memory. It must not depend on how images lie.
 bool keeps_little(const Window2D& window) {
     constexpr index most_bytes = index{2} << 20;

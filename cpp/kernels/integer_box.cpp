@@ -1,8 +1,9 @@
-// Box blur of integers: sums of columns, moved down the image by adding a row and subtracting one;
-// along a row the sums of windows move on in the same way. Integers are exact whatever is subtracted, so the cost per
-// pixel does not depend on the window.
+// Box blur of integers: sums of columns, moved down the image by adding a row and subtracting one; along a row the sums
+// of windows move on in the same way. Integers are exact whatever is subtracted, so the cost per pixel does not depend
+// on the window. Sums are computed modulo the least power of two, from 2^16 to 2^128, that holds those of the window.
 //
-// Means over small windows of 8-bit and 16-bit pixels are sooner of sums in a tree (detail/split_sums.hpp).
+// Means over small windows of 8-bit and 16-bit pixels are sooner of sums in a tree (detail/split_sums.hpp). How sums
+// are divided is told in detail/integer_means.hpp.
 #include "kernels/integer_box.hpp"
 
 #include <cmath>
@@ -26,38 +27,6 @@ namespace {
 __extension__ typedef unsigned __int128 uint128;
 
 using detail::Mean;
-
-// What becomes of a sum.
-
-/// The mean as it is.
-template <class Float>
-struct FloatMean {
-    double count;
-
-    template <class Sum>
-    Float operator()(Sum sum) const {
-        return static_cast<Float>(static_cast<double>(sum) / count);
-    }
-};
-
-/// The sum itself.
-template <class Result>
-struct WideSum {
-    template <class Sum>
-    Result operator()(Sum sum) const {
-        return static_cast<Result>(sum);
-    }
-};
-
-template <class Float>
-struct Product {
-    Float factor;
-
-    template <class Sum>
-    Float operator()(Sum sum) const {
-        return static_cast<Float>(sum) * factor;
-    }
-};
 
 /// Of sums modulo a power of two.
 template <class Sum, bool is_signed>
@@ -426,12 +395,12 @@ private:
         detail::sum_windows_of_channels(sums, count, window_.columns.size, channels_, line);
         if constexpr (std::is_floating_point_v<Result>) {
             if (factor_) {
-                finish_row(line, count, Product<Result>{static_cast<Result>(factor_->value)}, results);
+                finish_row(line, count, detail::Product<Result>{static_cast<Result>(factor_->value)}, results);
             } else {
-                finish_row(line, count, FloatMean<Result>{static_cast<double>(taps_)}, results);
+                finish_row(line, count, detail::FloatMean<Result>{static_cast<double>(taps_)}, results);
             }
         } else if constexpr (is_sum) {
-            finish_row(line, count, WideSum<Result>{}, results);
+            finish_row(line, count, detail::PlainSum<Result>{}, results);
         } else {
             finish_means(line, count, results);
         }

@@ -1,4 +1,5 @@
-// Means of integers as integers, of exact sums: one of two ways to divide that vectors have, or a division.
+// What becomes of exact sums of integers. Means are integers by one of two ways to divide that vectors have, or by a
+// division.
 //
 // With 16 bits: floor(t / n) = t * m >> (16 + k) for every t up to the largest, where m = ceil(2^(16 + k) / n), if
 // t * (m * n - 2^(16 + k)) < 2^(16 + k) (Granlund and Montgomery, PLDI 1994; checked for each window).
@@ -22,6 +23,38 @@
 #include "simd/lanes.hpp"
 
 namespace imkernels::detail {
+
+/// The sum itself.
+template <class Number>
+struct PlainSum {
+    using Result = Number;
+    template <class Sum>
+    Number operator()(Sum sum) const {
+        return static_cast<Number>(sum);
+    }
+};
+
+/// A product in `Float`.
+template <class Float>
+struct Product {
+    using Result = Float;
+    Float factor;
+    template <class Sum>
+    Float operator()(Sum sum) const {
+        return static_cast<Float>(sum) * factor;
+    }
+};
+
+/// The mean in `Float`, of a quotient of doubles.
+template <class Float>
+struct FloatMean {
+    using Result = Float;
+    double count;
+    template <class Sum>
+    Float operator()(Sum sum) const {
+        return static_cast<Float>(static_cast<double>(sum) / count);
+    }
+};
 
 /// The magnitude that sums of so many pixels have at most.
 template <class Pixel>
