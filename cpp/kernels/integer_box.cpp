@@ -6,6 +6,7 @@
 // are divided is told in detail/integer_means.hpp.
 #include "kernels/integer_box.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -61,6 +62,11 @@ struct PlainSums {
 
     Column& operator[](index column) const { return sums[column]; }
 };
+
+template <class Pixel, class Column>
+void set_row(const Pixel* row, index count, const PlainSums<Column>& sums, index first, index /*ahead*/) {
+    std::copy_n(row, count, &sums[first]);
+}
 
 template <class Pixel, class Column>
 void add_row(const Pixel* row, index count, const PlainSums<Column>& sums, index first) {
@@ -315,12 +321,13 @@ private:
         for (index y = 0; y < tile.rows; ++y) {
             const index first = (tile.row + y) * window_.rows.stride;
             if (y == 0 || first >= end) {
-                std::fill_n(lines.sums, Sums::room(pitch), Column{0});
                 begin = end = first;
             }
             for (; end < first + size; ++end) {
                 const Pixel* const row = rows_.row(tile, columns, end, enters);
-                if (begin < first) {
+                if (begin == end) {
+                    set_row(row, columns.inside, sums, columns.before, planes_.image.first.row_stride);
+                } else if (begin < first) {
                     const Pixel* const left = rows_.row(tile, columns, begin++, leaves);
                     replace_row(row, left, columns.inside, sums, columns.before, planes_.image.first.row_stride);
                 } else {

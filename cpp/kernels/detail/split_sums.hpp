@@ -79,6 +79,20 @@ IMKERNELS_INLINE void for_vectors(index count, const Take& take, const Pixel* fi
     }
 }
 
+/// Has a row of pixels for the sums from column `first` on; what lies `ahead` bytes behind it is brought near.
+template <class Pixel, class Number>
+void set_row(const Pixel* row, index count, const SplitSums<Number>& sums, index first, index ahead) {
+    Number* const even = &sums[first];
+    Number* const odd = &sums[first + 1];
+    const auto set = [&](index x, Lanes<Pixel> pixels) IMKERNELS_INLINE_LAMBDA {
+        prefetch(reinterpret_cast<const std::byte*>(row + x) + ahead);
+        const auto numbers = split<Number, Pixel>(pixels);
+        store_lanes(even + x / 2, numbers.even);
+        store_lanes(odd + x / 2, numbers.odd);
+    };
+    for_vectors(count, set, row);
+}
+
 /// Adds a row of pixels to the sums from column `first` on.
 template <class Pixel, class Number>
 void add_row(const Pixel* row, index count, const SplitSums<Number>& sums, index first) {
