@@ -222,7 +222,7 @@ public:
           shape_(choose_shape(planes, workers)),
           workers_(workers),
           rows_(planes, shape_.columns, fill),
-          write_(out_) {}
+          write_(out_, detail::large_output_of_boxes) {}
 
     void run() const {
         const auto cost = static_cast<double>(window_.rows.step() * window_.columns.step());  // nanoseconds

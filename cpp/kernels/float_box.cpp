@@ -84,7 +84,7 @@ public:
           rows_(planes, shape_.columns, fill),
           interleaved_(planes.image.interleaved()),
           along_(window_.columns.size, window_.columns.dilation),
-          write_(out_, large),
+          write_(out_, detail::large_output_of_boxes),
           in_place_(write_.keeps() && rows_.output_step() == 1) {}
 
     /// Whether a result is not finite.
@@ -108,9 +108,6 @@ public:
 
 private:
     using ColumnSums = detail::ColumnSums<Pixel>;
-
-    /// Bytes of results that go past the caches: such small windows take less time than others to store.
-    static constexpr index large = index{8} << 20;
 
     static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
         constexpr index widest = 4096;  // few rows are interrupted: what comes next is best known within one

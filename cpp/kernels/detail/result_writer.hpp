@@ -10,13 +10,17 @@
 
 namespace imkernels::detail {
 
+inline constexpr index large_output = index{16} << 20;  // bytes
+/// Of boxes of floats, which are computed so fast that they wait for memory soonest.
+inline constexpr index large_output_of_boxes = index{8} << 20;
+
 /// Writes order-preserving keys, or numbers. An output that is large and whose rows are contiguous is not read into the
 /// cache before it is overwritten: that is a third of the traffic of a filter that does little else.
 template <class Key, class Policy = FromOrderKey>
 class ResultWriter {
 public:
-    /// Outputs of `large` bytes go past the caches: by default those that with their input do not stay in the last one.
-    explicit ResultWriter(const MutableStack& out, index large = index{16} << 20)
+    /// Outputs of `large` bytes go past the caches: those that with their input do not stay in the last one.
+    explicit ResultWriter(const MutableStack& out, index large = large_output)
         : write_(row_writer<Policy, Key>(out.element)), keys_(has_rows_of<Key>(out) || has_rows_of<Bool>(out)) {
         require(write_ != nullptr, "no loop for this element type of the result");
         streams_ = out.planes() * out.first.rows * out.first.columns * item_size >= large &&
