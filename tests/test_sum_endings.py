@@ -140,10 +140,12 @@ def test_channels_of_small_windows_are_blurred_as_by_themselves(dtype, ending, l
             np.testing.assert_array_equal(out[..., channel], alone)
 
 
-def test_sums_of_many_bytes_down_a_column(layer):
-    image = np.full((600, 5), 255, np.uint8)
-    for size in [(257, 3), (258, 3), (300, 24)]:
-        assert (layer.box_blur(image, size, toward_zero=True, by_axis=True) == 255).all()
+@pytest.mark.parametrize(("dtype", "rows"), [("u1", [256, 257, 258, 300]), ("u2", [32768, 32769, 40000])])
+def test_sums_of_many_pixels_down_a_column(dtype, rows, layer):
+    for count in rows:
+        image = np.full((count, 9), np.iinfo(dtype).max, dtype)
+        means = layer.box_blur(image, (count, 3), stride=(count, 1), toward_zero=True, by_axis=True)
+        assert (means == image.max()).all()
 
 
 @pytest.mark.parametrize("dtype", INTEGERS, ids=str)

@@ -83,6 +83,7 @@ private:
     static constexpr index largest_square = 7;
     static constexpr index most_columns = 2048;  // of a tile
     static constexpr index least_inner = 64;     // columns that are worth edges of their own
+    static_assert(least_inner >= vectors_of_row * lanes);
     static constexpr index square_pitch = most_columns + largest_square * most_channels + row_slack + 32;
 
     ReadRun<Work> reader() const { return row_reader<AsNumber, Work>(planes_.image.element); }
@@ -188,7 +189,8 @@ private:
         const ConstPlane& image = planes_.image.first;
         const auto rows = window_.rows.inside(tile.row, tile.rows, image.rows);
         const auto columns = window_.columns.inside(tile.column, tile.columns, image.columns);
-        const index least = std::max(least_inner, window_.columns.reach());
+        const index least =
+            std::max(least_inner, window_.columns.reach());  // so that the edges fit a row of the buffer
         const bool large = rows.end - rows.begin >= together && columns.end - columns.begin >= least;
         return large ? Tile{tile.plane, tile.row + rows.begin, tile.column + columns.begin, rows.end - rows.begin,
                             columns.end - columns.begin}
@@ -213,19 +215,20 @@ private:
             detail::copy_weights<Weight>(kernel_.plane(own.plane), blocks_[0], buffers.weights);
             correlate_inside(own, buffers.weights);
             if (inner.columns < tile.columns) {
-                correlate_beside(tile, own, buffers);
+                correlate_beside(tile, own, buffers, own.plane == first);
             }
         }
     }
 
-    /// Computes what lies left and right of the inner part of a tile, side by side in a buffer.
-    void correlate_beside(const Tile& tile, const Tile& inner, const Buffers& buffers) const {
+    /// Computes what lies left and right of the inner part of a tile, side by side in a buffer, of pixels that have to
+    /// be brought there or are there.
+    void correlate_beside(const Tile& tile, const Tile& inner, const Buffers& buffers, bool loads) const {
         const index left = inner.column - tile.column;
         const index right = tile.columns - left - inner.columns;
         const index halo = window_.columns.reach() - 1;
         const index second = left > 0 ? left + halo : 0;  // where those on the right begin
         const index count = second + (right > 0 ? right : -halo);
-        for (index i = 0; i < count + halo; ++i) {
+        for (index i = 0; loads && i < count + halo; ++i) {
             const index column = i < second ? tile.column + i : inner.column + inner.columns + i - second;
             buffers.sources[i] = planes_.column_at(window_.columns.position(column));
         }
@@ -236,7 +239,7 @@ private:
         index loaded = 0;
         for (index y = 0; y < inner.rows;) {
             const index here = y + together <= inner.rows ? rows_at_once(blocks_[0]) : 1;
-            for (; loaded < y + here + window_.rows.size - 1; ++loaded) {
+            for (; loads && loaded < y + here + window_.rows.size - 1; ++loaded) {
                 const index row = window_.rows.position(inner.row) + loaded;
                 gather(reinterpret_cast<const Work*>(source.at(row, 0)), buffers.sources, count + halo,
                        buffers.pixels + loaded * pitch);

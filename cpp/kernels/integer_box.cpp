@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <type_traits>
 
@@ -121,7 +120,7 @@ bool has_split_sums(const Window2D& window, const BoxEnding& ending) {
         return window.rows.size <= 256 && !(cut_off && std::is_signed_v<Pixel>) &&
                detail::ShortDivision::is_exact(taps, cut_off ? ending.delta : taps / 2);
     } else {
-        return has_float_means<Pixel>(taps);
+        return has_float_means<Pixel>(taps) && detail::largest_sum<Pixel>(window.rows.size) <= 0x1p31;
     }
 }
 

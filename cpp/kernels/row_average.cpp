@@ -66,7 +66,7 @@ void add_down(const Number* rows, index pitch, index count, index length, double
     if (first == 0) {
         std::fill_n(line, length, 0.0);
     } else {
-        detail::add_terms<double>(terms.data(), first, length, [](double sum) { return sum; }, line);
+        detail::add_terms(terms.data(), first, length, line);
     }
     for (index i = first; i < count; ++i) {
         detail::add_row(rows + i * pitch, length, line);

@@ -15,7 +15,7 @@ public:
 
 private:
 #ifdef FE_DFL_MODE
-    // The control words alone: all of the environment takes as long as a small image.
+    // The control words alone: all of the environment takes as long as a small image. Flags that are raised stay so.
     using Mode = femode_t;
     static void set_default(Mode& found) {
         fegetmode(&found);

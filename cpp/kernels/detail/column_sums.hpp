@@ -95,7 +95,7 @@ private:
     };
 
     static void add_up(const Terms& terms, index length, Number* sums) {
-        add_terms<Number>(terms.rows.data(), terms.count, length, [](Number sum) { return sum; }, sums);
+        add_terms(terms.rows.data(), terms.count, length, sums);
     }
 
     /// Sums of blocks of `span` rows.

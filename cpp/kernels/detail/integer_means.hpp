@@ -8,8 +8,10 @@
 // a mean that is not a tie is at least 1 / (2 n) away from one. So the product rounds as the mean does while
 // s < 2^(p - 2), but for ties, of even n. It does for all sums of p bits where n is a power of two, which it is exact
 // for. For all others it gives an even number near the mean; what remains, exactly, gives the number that is missing:
-// a fraction of which ties are exact once it is rounded a little, and which goes to the even neighbour as the whole
-// does. Where means are cut off, the remainder tells on which side of the exact one the rounded one lies.
+// a fraction of which ties are exact once it is rounded to multiples of 2^(6 - p), and which goes to the even neighbour
+// as the whole does. None becomes a tie by that, as it is at least 1 / (2 n) from one, and n <= 2^(p - 7) where pixels
+// have 7 bits or more. Where means are cut off, the remainder tells on which side of the exact one the rounded one
+// lies.
 #pragma once
 
 #include <bit>
@@ -115,6 +117,7 @@ struct ShortMean {
 /// The mean of integers by the reciprocal of their count.
 template <class Float, class Pixel, Mean mean_of>
 class ReciprocalMean {
+    static_assert(std::numeric_limits<Pixel>::digits >= 7);
     using Bits = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
 
 public:

@@ -36,21 +36,21 @@ inline Sum tree_sum(Sum one, Sum other, Sums... rest) {
     return tree_sum(rest..., static_cast<Sum>(one + other));
 }
 
-template <class Sum, class Finish, class Result, class Term, class... Terms>
-__attribute__((noinline)) void add_rows(index length, Finish finish, Result* __restrict results,
-                                        const Term* __restrict first, const Terms* __restrict... terms) {
+template <class Sum, class Term, class... Terms>
+__attribute__((noinline)) void add_rows(index length, Sum* __restrict sums, const Term* __restrict first,
+                                        const Terms* __restrict... terms) {
 #pragma GCC ivdep
     for (index x = 0; x < length; ++x) {
-        results[x] = finish(tree_sum<Sum>(static_cast<Sum>(first[x]), static_cast<Sum>(terms[x])...));
+        sums[x] = tree_sum<Sum>(static_cast<Sum>(first[x]), static_cast<Sum>(terms[x])...);
     }
 }
 
-/// results[x] = finish(terms[0][x] + ... + terms[count - 1][x]), added as `Sum`s.
-template <class Sum, class Term, class Finish, class Result>
-void add_terms(const Term* const* terms, index count, index length, Finish finish, Result* results) {
+/// sums[x] = terms[0][x] + ... + terms[count - 1][x]
+template <class Sum, class Term>
+void add_terms(const Term* const* terms, index count, index length, Sum* sums) {
     visit_count<most_terms>(count, [&](auto number) {
         [&]<std::size_t... i>(std::index_sequence<i...>) {
-            add_rows<Sum>(length, finish, results, terms[i]...);
+            add_rows(length, sums, terms[i]...);
         }(std::make_index_sequence<static_cast<std::size_t>(number())>());
     });
 }
@@ -223,8 +223,7 @@ public:
                 terms[static_cast<std::size_t>(i)] = lines[below] + i * plan_[level - 1].size * apart_;
             }
             Sum* const line = room + (level - 1) * pitch;
-            add_terms<Sum>(
-                terms.data(), here.base, covered - (here.size - 1) * apart_, [](Sum sum) { return sum; }, line);
+            add_terms(terms.data(), here.base, covered - (here.size - 1) * apart_, line);
             lines[below + 1] = line;
         }
         for (int level = plan_.top(); level >= 0; --level) {
