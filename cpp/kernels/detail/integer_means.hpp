@@ -131,7 +131,7 @@ public:
     static bool is_exact(index taps) {
         const bool has_ties = taps % 2 == 0 && !std::has_single_bit(static_cast<std::size_t>(taps));
         const int most = digits - (mean_of == Mean::rounded && taps % 2 != 0 ? 2 : 0);
-        return !(mean_of == Mean::rounded && has_ties) && largest_sum<Pixel>(taps + 1) <= std::ldexp(1.0, most);
+        return (mean_of != Mean::rounded || !has_ties) && largest_sum<Pixel>(taps + 1) <= std::ldexp(1.0, most);
     }
 
     template <class Sum>
