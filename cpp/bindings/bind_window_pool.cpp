@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "bindings/array_conversion.hpp"
 #include "bindings/register.hpp"
@@ -9,16 +10,16 @@ namespace imkernels::bindings {
 namespace {
 using Pair = std::pair<index, index>;
 
-/// Adaptive windows where `window` is None; every other argument is then without meaning.
+/// Adaptive windows where there is no `window`; every other argument is then without meaning.
 struct Windows {
-    const Window2D* window;
+    const std::optional<Window2D>& window;
     Pair after;
     bool count_padding;
     index divisor;  // 0 for the number of pixels
 
     PoolWindows on(index rows, index columns, index outputs_down, index outputs_across) const {
         PoolWindows windows;
-        if (window == nullptr) {
+        if (!window) {
             return {adaptive_windows(rows, outputs_down), adaptive_windows(columns, outputs_across)};
         }
         require(window->rows.dilation == 1 && window->columns.dilation == 1, "averages have no dilation");
@@ -40,8 +41,8 @@ struct Windows {
 void register_window_pool(py::module_& module) {
     module.def(
         "avg_pool",
-        [](const py::array& image, py::array& out, const Window2D* window, Pair after, bool count_padding,
-           index divisor, int workers) {
+        [](const py::array& image, py::array& out, const std::optional<Window2D>& window, Pair after,
+           bool count_padding, index divisor, int workers) {
             const ConstStack source = read_view(image);
             const MutableStack target = write_view(out);
             require_same_leading(source, target);
@@ -58,8 +59,8 @@ void register_window_pool(py::module_& module) {
 
     module.def(
         "avg_pool_backward",
-        [](const py::array& grad, py::array& out, const Window2D* window, Pair after, bool count_padding, index divisor,
-           int workers) {
+        [](const py::array& grad, py::array& out, const std::optional<Window2D>& window, Pair after, bool count_padding,
+           index divisor, int workers) {
             const ConstStack source = read_view(grad);
             const MutableStack target = write_view(out);
             require_same_leading(source, target);
