@@ -20,7 +20,7 @@
 #include "kernels/exact_box.hpp"
 #include "kernels/float_box.hpp"
 #include "kernels/integer_box.hpp"
-#include "rows/number_writer.hpp"
+#include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 

@@ -12,6 +12,7 @@
 #include "kernels/detail/channel_lanes.hpp"
 #include "kernels/detail/layer.hpp"
 #include "kernels/detail/pixel_lanes.hpp"
+#include "rows/row_reader.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/window_blocks.hpp"

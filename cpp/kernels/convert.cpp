@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/check.hpp"
+#include "rows/row_reader.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 

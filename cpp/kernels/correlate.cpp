@@ -18,7 +18,7 @@
 #include "kernels/detail/near.hpp"
 #include "kernels/detail/sum_tile.hpp"
 #include "kernels/detail/weights.hpp"
-#include "rows/number_writer.hpp"
+#include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"
 #include "rows/wide_planes.hpp"

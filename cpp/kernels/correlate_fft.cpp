@@ -30,6 +30,7 @@
 #include <ranges>
 #include <vector>
 
+#include "core/accumulate.hpp"
 #include "core/check.hpp"
 #include "kernels/correlate.hpp"
 #include "kernels/detail/fourier_tile.hpp"

@@ -21,7 +21,9 @@
 
 #include "core/check.hpp"
 #include "core/finite.hpp"
+#include "core/order_key.hpp"
 #include "kernels/window_pool.hpp"
+#include "rows/row_reader.hpp"
 #include "rows/row_writer.hpp"
 #include "rows/tile_grid.hpp"
 #include "rows/tile_loader.hpp"

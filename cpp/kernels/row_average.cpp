@@ -17,6 +17,7 @@
 #include "core/scratch.hpp"
 #include "kernels/detail/tree_sums.hpp"
 #include "parallel/parallel_for.hpp"
+#include "rows/row_reader.hpp"
 #include "rows/row_writer.hpp"
 #include "simd/lanes.hpp"
 

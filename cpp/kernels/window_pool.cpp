@@ -22,6 +22,7 @@
 #include "kernels/row_average.hpp"
 #include "parallel/parallel_for.hpp"
 #include "rows/copy_element.hpp"
+#include "rows/row_reader.hpp"
 #include "rows/row_writer.hpp"
 
 namespace imkernels {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/order_key.hpp"
-#include "rows/row_reader.hpp"
+#include "rows/element.hpp"
 
 namespace imkernels {
 

@@ -1,7 +1,10 @@
-// Writing a run of results: the twin of row_reader.hpp. Rounding and saturation happen here and nowhere else.
+// Writing a run of results: the twin of row_reader.hpp. Rounding and saturation happen in row_writer.cpp alone.
 #pragma once
 
-#include "rows/row_reader.hpp"
+#include <cstddef>
+
+#include "core/array_view.hpp"
+#include "core/sum_ending.hpp"
 
 namespace imkernels {
 
@@ -10,57 +13,21 @@ template <class Work>
 using WriteRun = void (*)(const Work* source, index count, std::byte* target, index stride);
 
 /// Results as numbers: rounded half to even, saturated, NaN to 0 in integers. Truth values are no numbers.
-struct FromNumber {
-    template <class Work, class To>
-    static constexpr bool writes = !std::is_same_v<To, Bool>;
-    template <class To, class Work>
-    static To convert(Work value) {
-        return to_result<To>(value);
-    }
-};
+struct FromNumber;
+/// The same, but that what comes after the point is cut off.
+struct FromNumberTowardZero;
+/// Elements from the keys of row_reader.hpp.
+struct FromOrderKey;
 
-struct FromOrderKey {
-    template <class Work, class To>
-    static constexpr bool writes = std::is_same_v<Work, OrderKey<To>>;
-    template <class To, class Work>
-    static To convert(Work key) {
-        return from_key<To>(key);
-    }
-};
-
-namespace detail {
-template <class Policy, class Work, class To, bool swapped, index step>
-void write_spaced(const Work* __restrict source, index count, std::byte* __restrict target, index stride) {
-    const index apart = step != 0 ? step * static_cast<index>(sizeof(To)) : stride;
-    for (index i = 0; i < count; ++i) {
-        store_element<To, swapped>(target + i * apart, Policy::template convert<To>(source[i]));
-    }
-}
-
-template <class Policy, class Work, class To, bool swapped>
-void write_run(const Work* source, index count, std::byte* target, index stride) {
-    if (!swapped && stride == static_cast<index>(sizeof(To))) {
-        write_spaced<Policy, Work, To, swapped, 1>(source, count, target, stride);
-    } else {
-        write_spaced<Policy, Work, To, swapped, 0>(source, count, target, stride);
-    }
-}
-}  // namespace detail
-
-/// The writer for an element type, or nullptr where the policy has none.
+/// The writer for an element type, or nullptr where the policy has none; compiled as readers are.
 template <class Policy, class Work>
-WriteRun<Work> row_writer(ElementType element) {
-    return visit_dtype(element.dtype, [&](auto tag) -> WriteRun<Work> {
-        using To = typename decltype(tag)::type;
-        if constexpr (!Policy::template writes<Work, To>) {
-            return nullptr;
-        } else if constexpr (sizeof(To) == 1) {
-            return detail::write_run<Policy, Work, To, false>;
-        } else {
-            return element.swapped ? detail::write_run<Policy, Work, To, true>
-                                   : detail::write_run<Policy, Work, To, false>;
-        }
-    });
+WriteRun<Work> row_writer(ElementType element);
+
+/// The writer of numbers that become integers by a rule.
+template <class Work>
+WriteRun<Work> number_writer(ElementType element, Rounding rounding) {
+    return rounding == Rounding::toward_zero ? row_writer<FromNumberTowardZero, Work>(element)
+                                             : row_writer<FromNumber, Work>(element);
 }
 
 }  // namespace imkernels
