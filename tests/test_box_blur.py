@@ -357,6 +357,9 @@ def test_layouts_and_cuts_change_no_bit(mode, dtype, size):
     assert_same_bits(ik.box_blur(image[::-1, ::-1].copy()[::-1, ::-1], size, mode=mode), means)
     swapped = image.astype(image.dtype.newbyteorder())
     assert_same_bits(ik.box_blur(swapped, size, mode=mode).astype(image.dtype), means)
+    side = np.zeros((170, 1024), dtype)
+    side[:, :150] = image.T
+    assert_same_bits(ik.box_blur(side[:, :150].T, size, mode=mode), means)
     for channels in (2, 3, 4, 5):
         colour = np.stack([image, *[image[::-1]] * (channels - 1)], -1)
         assert_same_bits(ik.box_blur(colour, size, mode=mode, axes=(0, 1))[..., 0].copy(), means)

@@ -239,9 +239,12 @@ public:
 
 private:
     static TileShape choose_shape(const WidePlanes& planes, int workers) {
-        const index columns = std::clamp<index>(planes.out.first.columns, 1, largest / planes.window.columns.step());
-        return {detail::rows_of_tile(planes.out.first.rows, planes.window.rows, planes.out.planes(), workers),
-                std::max(planes.channels, columns / planes.channels * planes.channels)};
+        const auto& [rows, columns] = planes.window;
+        const MutablePlane& out = planes.out.first;
+        const index most = std::clamp<index>(out.columns, 1, largest / columns.step());
+        const index width = detail::width_of_tile(planes.image, columns, most);
+        return {detail::rows_of_tile(out.rows, rows, planes.out.planes(), workers),
+                std::max(planes.channels, width / planes.channels * planes.channels)};
     }
 
     void blur(const Tile& tile, Scratch scratch) const {

@@ -80,7 +80,7 @@ public:
           out_(planes.out),
           window_(planes.window),
           finish_(finish),
-          shape_(choose_shape(out_.first.rows, out_.first.columns, window_, planes.channels)),
+          shape_(choose_shape(planes)),
           rows_(planes, shape_.columns, fill),
           interleaved_(planes.image.interleaved()),
           along_(window_.columns.size, window_.columns.dilation),
@@ -109,11 +109,15 @@ public:
 private:
     using ColumnSums = detail::ColumnSums<Pixel>;
 
-    static TileShape choose_shape(index rows, index columns, const Window2D& window, index channels) {
+    static TileShape choose_shape(const WidePlanes& planes) {
         constexpr index widest = 4096;  // few rows are interrupted: what comes next is best known within one
         constexpr index kept_bytes = index{512} * 1024;
+        const Window2D& window = planes.window;
+        const MutablePlane& out = planes.out.first;
         const index kept = ColumnSums::kept_sums(window.rows.size);
-        TileShape shape{detail::rows_of_tile(rows, window.rows), std::clamp<index>(columns, 1, widest)};
+        const index most = std::clamp<index>(out.columns, 1, widest);
+        TileShape shape{detail::rows_of_tile(out.rows, window.rows),
+                        detail::width_of_tile(planes.image, window.columns, most)};
         // Columns beside a tile are summed for it as well. Those of tall windows take much memory.
         const index step = window.columns.step();
         const index besides = window.rows.size > 256 ? 1 : 2;
@@ -123,7 +127,7 @@ private:
                kept * window.columns.cover(shape.columns) * index{sizeof(Pixel)} > kept_bytes) {
             shape.columns = (shape.columns + 1) / 2;
         }
-        shape.columns = std::max(channels, shape.columns / channels * channels);
+        shape.columns = std::max(planes.channels, shape.columns / planes.channels * planes.channels);
         return shape;
     }
 

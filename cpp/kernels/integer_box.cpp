@@ -179,10 +179,11 @@ private:
 
     static TileShape choose_shape(const WidePlanes& planes, int workers) {
         const auto& [rows, columns] = planes.window;
-        const index wide = std::max<index>(4096, columns.reach());
-        return {detail::rows_of_tile(planes.out.first.rows, rows, planes.out.planes(), workers),
-                std::max(planes.channels, std::clamp<index>(planes.out.first.columns, 1, wide / columns.step()) /
-                                              planes.channels * planes.channels)};
+        const MutablePlane& out = planes.out.first;
+        const index most = std::clamp<index>(out.columns, 1, std::max<index>(4096, columns.reach()) / columns.step());
+        const index width = detail::width_of_tile(planes.image, columns, most);
+        return {detail::rows_of_tile(out.rows, rows, planes.out.planes(), workers),
+                std::max(planes.channels, width / planes.channels * planes.channels)};
     }
 
     /// Small images of a batch whose rows are put side by side, so that loops over rows are long enough; 0 for others.

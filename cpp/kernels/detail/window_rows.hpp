@@ -79,6 +79,20 @@ inline index rows_of_tile(index rows, const WindowAxis& window, index planes = 1
     return evenly(rows, std::clamp(ceil_div(rows, tiles), least, most));
 }
 
+/// Columns of a tile, at most `most`. Few where an image lies on its side, and a row has each pixel in a line of its
+/// own, all of which compete for few places in the caches: so that the rows below find those lines there.
+inline index width_of_tile(const ConstStack& image, const WindowAxis& window, index most) {
+    constexpr index few = 128;
+    constexpr index competing = 1024;  // bytes from one line to the next, or a multiple of that
+    const index rows_apart = image.first.row_stride;
+    const index apart = image.first.column_stride;
+    const bool in_line = -cache_line < rows_apart && rows_apart < cache_line;
+    if (!in_line || apart == 0 || apart % competing != 0) {
+        return most;
+    }
+    return std::clamp<index>(std::max(few, 2 * window.reach()) / window.step(), 1, most);
+}
+
 template <class Pixel>
 class WindowRows {
 public:
