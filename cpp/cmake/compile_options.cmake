@@ -14,9 +14,11 @@ target_compile_options(imkernels_options INTERFACE
   -fno-math-errno -fno-trapping-math -ffp-contract=fast)
 
 if(IMKERNELS_SANITIZE)
-  set(sanitizers -fsanitize=address,undefined -fsanitize=float-cast-overflow -fno-sanitize-recover=all)
-  # Reports name functions and lines: what more -g brings takes the compiler a quarter of its time.
-  target_compile_options(imkernels_options INTERFACE ${sanitizers} -fno-omit-frame-pointer -O1 -g1)
+  # AddressSanitizer sees what `null` and `object-size` would, at less of the compiler's time.
+  set(sanitizers -fsanitize=address,undefined -fsanitize=float-cast-overflow -fno-sanitize=null,object-size
+    -fno-sanitize-recover=all)
+  # Reports name functions and lines: what more -g brings takes the compiler a quarter of its time, -O1 half of it.
+  target_compile_options(imkernels_options INTERFACE ${sanitizers} -fno-omit-frame-pointer -Og -g1)
   target_link_options(imkernels_options INTERFACE ${sanitizers})
 else()
   # The OpenSSF set for shared objects. No `-z nodlopen`: Python opens the module with dlopen.

@@ -103,6 +103,7 @@ template WriteRun<std::uint64_t> row_writer<FromNumber, std::uint64_t>(ElementTy
 template WriteRun<float> row_writer<FromNumber, float>(ElementType);
 template WriteRun<double> row_writer<FromNumber, double>(ElementType);
 
+template WriteRun<std::int16_t> row_writer<FromNumberTowardZero, std::int16_t>(ElementType);
 template WriteRun<std::int32_t> row_writer<FromNumberTowardZero, std::int32_t>(ElementType);
 template WriteRun<std::int64_t> row_writer<FromNumberTowardZero, std::int64_t>(ElementType);
 template WriteRun<std::uint64_t> row_writer<FromNumberTowardZero, std::uint64_t>(ElementType);
