@@ -1,9 +1,8 @@
 """What a developer runs: ``nox --list`` names it all, ``nox -s NAME`` runs one, arguments follow ``--``."""
 
-import contextlib
 import os
 import subprocess
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -16,20 +15,26 @@ COMPILER = os.environ.get("CXX", "c++")
 QUICK = ("pytest", "-x", "-q", "-m", "not slow and not wrapper")
 
 
-def run_together(session: nox.Session, commands: dict[str, tuple[tuple[str, ...], dict[str, str]]]) -> None:
-    """Run commands at the same time, each with changes to the environment, and print what they said one by one."""
+def halves() -> dict[str, list[str]]:
+    """Name the files of the tests, in two parts that take about as long."""
+    files = sorted(str(file) for file in Path("tests").glob("test_*.py"))
+    return {"one half": files[::2], "the other half": files[1::2]}
+
+
+def run_together(session: nox.Session, commands: dict[str, tuple[list[str], dict[str, str]]]) -> None:
+    """Run as many commands at once as there are cores, each with changes to the environment; print what they said."""
     paths = os.pathsep.join([*session.bin_paths, os.environ["PATH"]]) if session.bin_paths else os.environ["PATH"]
-    with contextlib.ExitStack() as logs:
-        running = {}
-        for name, (command, environment) in commands.items():
-            log = logs.enter_context(tempfile.TemporaryFile("w+"))
-            changed = os.environ | environment | {"PATH": paths}
-            running[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=changed), log
-        failed = [name for name, (process, _) in running.items() if process.wait() != 0]
-        for name, (_, log) in running.items():
-            log.seek(0)
-            session.log(name)
-            print(log.read())
+
+    def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        changed = os.environ | environment | {"PATH": paths}
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=changed)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = dict(zip(commands, pool.map(run, *zip(*commands.values(), strict=True)), strict=True))
+    for name, process in done.items():
+        session.log(name)
+        print(process.stdout)
+    failed = [name for name, process in done.items() if process.returncode != 0]
     if failed:
         session.error(f"failed: {', '.join(failed)}")
 
@@ -73,7 +78,12 @@ def levels(session: nox.Session) -> None:
     session.install(".[test]")
     available = "from imkernels import _core; print(*_core.available_levels())"
     others = str(session.run("python", "-c", available, silent=True)).split()[:-1]
-    run_together(session, {level: ((*QUICK, *session.posargs), {"IMKERNELS_ISA": level}) for level in others})
+    commands = {
+        f"{level}, {half}": ([*QUICK, *session.posargs, *files], {"IMKERNELS_ISA": level})
+        for level in others
+        for half, files in halves().items()
+    }
+    run_together(session, commands)
 
 
 @nox.session
@@ -98,11 +108,9 @@ def asan(session: nox.Session) -> None:
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
         "UBSAN_OPTIONS": "print_stacktrace=1:abort_on_error=1",
     }
-    files = sorted(str(file) for file in Path("tests").glob("test_*.py"))
-    halves = {"one half": files[::2], "the other half": files[1::2]}
     # Reports are written to the file descriptor of stderr, which stays open to see.
-    quick = (*QUICK, "--capture=sys", *session.posargs)
-    run_together(session, {name: ((*quick, *half), sanitized) for name, half in halves.items()})
+    quick = [*QUICK, "--capture=sys", *session.posargs]
+    run_together(session, {half: ([*quick, *files], sanitized) for half, files in halves().items()})
 
 
 @nox.session

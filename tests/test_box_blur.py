@@ -460,7 +460,7 @@ def test_limits_of_exact_sums(size):
 
     def mean_of(pixels):
         views = np.lib.stride_tricks.sliding_window_view(pixels.astype(float), size)
-        return np.array([[math.fsum(view.ravel()) / view.size for view in row] for row in views])
+        return np.array([[math.fsum(view.ravel().tolist()) / view.size for view in row] for row in views])
 
     assert_within(ik.box_blur(image, size, padding="valid"), mean_of(image), 4 * mean_of(np.abs(image)))
 
