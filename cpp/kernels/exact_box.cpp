@@ -181,10 +181,10 @@ private:
     }
 
     template <class Sum>
-    void finish(index count, const Sum& sum, float* results) const {
+    void finish(index count, Sum sum, float* results) const {
         constexpr index lanes = lane_count<double>;
-        const auto finished = [&](index x) IMKERNELS_INLINE_LAMBDA {
-            return __builtin_convertvector(sum(windows_ + x, pitch_), detail::Fewer<double, float>);
+        const auto finished = [&, windows = windows_, pitch = pitch_](index x) IMKERNELS_INLINE_LAMBDA {
+            return __builtin_convertvector(sum(windows + x, pitch), detail::Fewer<double, float>);
         };
         index x = 0;
         for (; x + lanes <= count; x += lanes) {

@@ -79,22 +79,23 @@ IMKERNELS_INLINE Vector loaded(Vector lanes) {
 /// Lane i of the result is lane place(i) of two vectors, one behind the other.
 template <auto place, class T>
 IMKERNELS_INLINE Lanes<T> ordered(const Lanes<T>& one, const Lanes<T>& other) {
-    return [&]<std::size_t... lane>(std::index_sequence<lane...>) IMKERNELS_INLINE_LAMBDA {
-        return __builtin_shufflevector(one, other, place(index{lane})...);
-    }(std::make_index_sequence<static_cast<std::size_t>(lane_count<T>)>());
+    if constexpr (vector_bytes == 32 && sizeof(T) == 8 && !std::is_same_v<T, double>) {
+        // GCC moves integers across the halves of a register even where doubles stay in theirs.
+        return reinterpret_cast<Lanes<T>>(
+            ordered<place, double>(reinterpret_cast<Lanes<double>>(one), reinterpret_cast<Lanes<double>>(other)));
+    } else {
+        return [&]<std::size_t... lane>(std::index_sequence<lane...>) IMKERNELS_INLINE_LAMBDA {
+            return __builtin_shufflevector(one, other, place(index{lane})...);
+        }(std::make_index_sequence<static_cast<std::size_t>(lane_count<T>)>());
+    }
 }
 
-/// Every lane `by` lanes further up; zeros below.
-template <class T, index by>
+/// Every lane `by` lanes further up, within blocks of so many; zeros below.
+template <class T, index by, index block = lane_count<T>>
 IMKERNELS_INLINE Lanes<T> moved_up(Lanes<T> lanes) {
     constexpr index count = lane_count<T>;
-    return ordered<[](index lane) { return lane < by ? 0 : count + lane - by; }, T>(Lanes<T>{}, lanes);
-}
-
-/// The `count` lanes from `first` on, over and over.
-template <class T, index first, index count>
-IMKERNELS_INLINE Lanes<T> repeated(Lanes<T> lanes) {
-    return ordered<[](index lane) { return first + lane % count; }, T>(lanes, lanes);
+    return ordered<[](index lane) { return lane % block < by ? lane + block - by : count + lane - by; }, T>(Lanes<T>{},
+                                                                                                            lanes);
 }
 
 /// A number in every lane.
@@ -228,7 +229,46 @@ IMKERNELS_INLINE auto widened(Fewer<Wide, Narrow> few) {
     }
 }
 #endif
+
+IMKERNELS_INLINE Lanes<double> widened_floats(Fewer<double, float> few) {
+#if !defined(__SSE2__) || defined(__clang__)
+    return __builtin_convertvector(few, Lanes<double>);
+#elif defined(__AVX512F__)
+    return __builtin_ia32_cvtps2pd512_mask(few, Lanes<double>{}, -1, 4);  // under the rounding mode, without effect
+#elif defined(__AVX2__)
+    return __builtin_ia32_cvtps2pd256(few);
+#else
+    const Lanes<std::int64_t> bits{reinterpret_cast<std::int64_t>(few)};
+    return __builtin_ia32_cvtps2pd(reinterpret_cast<Lanes<float>>(bits));
+#endif
+}
 }  // namespace detail
+
+/// The larger number of each lane; that of `other` where they are equal or one is none. GCC compares and picks.
+IMKERNELS_INLINE Lanes<float> larger(Lanes<float> one, Lanes<float> other) {
+#if !defined(__SSE2__) || defined(__clang__)
+    return one > other ? one : other;
+#elif defined(__AVX512F__)
+    return __builtin_ia32_maxps512_mask(one, other, Lanes<float>{}, -1, 4);
+#elif defined(__AVX2__)
+    return __builtin_ia32_maxps256(one, other);
+#else
+    return __builtin_ia32_maxps(one, other);
+#endif
+}
+
+/// The smaller one, likewise.
+IMKERNELS_INLINE Lanes<float> smaller(Lanes<float> one, Lanes<float> other) {
+#if !defined(__SSE2__) || defined(__clang__)
+    return one < other ? one : other;
+#elif defined(__AVX512F__)
+    return __builtin_ia32_minps512_mask(one, other, Lanes<float>{}, -1, 4);
+#elif defined(__AVX2__)
+    return __builtin_ia32_minps256(one, other);
+#else
+    return __builtin_ia32_minps(one, other);
+#endif
+}
 
 /// As many elements as `Wide` has lanes, as `Wide`s: of that type, or bytes or numbers of 16 bits, or floats as
 /// doubles.
@@ -237,13 +277,10 @@ IMKERNELS_INLINE Lanes<Wide> load_widened(const Narrow* source) {
     if constexpr (std::is_same_v<Wide, Narrow>) {
         return load_lanes(source);
     } else if constexpr (std::is_same_v<Wide, double>) {
+        static_assert(std::is_same_v<Narrow, float>);
         detail::Fewer<double, float> few;
         std::memcpy(&few, source, sizeof(few));
-#if defined(__AVX512F__) && !defined(__clang__)
-        return __builtin_ia32_cvtps2pd512_mask(few, Lanes<double>{}, -1, 4);  // under the rounding mode, without effect
-#else
-        return __builtin_convertvector(few, Lanes<double>);
-#endif
+        return detail::widened_floats(few);
     } else if constexpr (std::is_floating_point_v<Wide>) {
         return __builtin_convertvector(load_widened<std::int32_t>(source), Lanes<Wide>);
     } else {

@@ -139,9 +139,9 @@ IMKERNELS_INLINE Lanes<double> as_doubles(Lanes<DigitSum> sums) {
     if constexpr (vector_bytes == 64) {
         return __builtin_convertvector(reinterpret_cast<Lanes<std::int64_t>>(sums), Lanes<double>);
     } else {  // there is no instruction: the halves of a number, put into the lowest bits of large ones
-        constexpr DigitSum sign = DigitSum{1} << 63;
+        constexpr DigitSum sign = DigitSum{1} << 31;
         const auto low = reinterpret_cast<Lanes<double>>((sums & 0xffffffffU) | std::bit_cast<DigitSum>(0x1p52));
-        const auto high = reinterpret_cast<Lanes<double>>(((sums ^ sign) >> 32) | std::bit_cast<DigitSum>(0x1p84));
+        const auto high = reinterpret_cast<Lanes<double>>((sums >> 32) ^ (std::bit_cast<DigitSum>(0x1p84) | sign));
         return high - (0x1p84 + 0x1p63 + 0x1p52) + low;
     }
 }

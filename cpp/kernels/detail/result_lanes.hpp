@@ -15,23 +15,51 @@ inline constexpr bool stores_results =
     std::is_same_v<To, Result> || (std::is_same_v<Work, float> && std::is_integral_v<To> && sizeof(To) <= 2) ||
     (std::is_same_v<Result, std::int16_t> && (std::is_same_v<To, std::uint8_t> || std::is_same_v<To, std::int32_t>));
 
-/// Floats, rounded and saturated, in the low bits of what is a number above them or a whole one; NaN becomes 0.
-template <class To, Rounding rounding>
-IMKERNELS_INLINE auto in_low_bits(Lanes<float> sums) {
-    constexpr float whole = 0x1.8p23F;  // a sum with it has no fraction
+/// Floats, saturated; NaN becomes 0.
+template <class To>
+IMKERNELS_INLINE Lanes<float> in_range(Lanes<float> sums) {
     const Lanes<float> lowest = broadcast<float>(std::numeric_limits<To>::min());
     const Lanes<float> highest = broadcast<float>(std::numeric_limits<To>::max());
     if constexpr (std::is_signed_v<To>) {  // otherwise the comparison makes it 0
         sums = sums == sums ? sums : Lanes<float>{};
     }
-    const Lanes<float> low = sums > lowest ? sums : lowest;
-    const Lanes<float> inside = low < highest ? low : highest;
+    return smaller(larger(sums, lowest), highest);
+}
+
+/// The same, rounded, in the low bits of what is a number above them or a whole one.
+template <class To, Rounding rounding>
+IMKERNELS_INLINE auto in_low_bits(Lanes<float> sums) {
     if constexpr (rounding == Rounding::toward_zero) {
-        return __builtin_convertvector(inside, Lanes<std::int32_t>);
+        return __builtin_convertvector(in_range<To>(sums), Lanes<std::int32_t>);
     } else {
-        return inside + whole;
+        constexpr float whole = 0x1.8p23F;  // a sum with it has no fraction
+        return in_range<To>(sums) + whole;
     }
 }
+
+#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(__clang__)
+inline constexpr bool has_bytes_of_four = true;
+
+/// Four vectors, saturated and rounded. What packs numbers does so in each half of a register: the halves are put in
+/// order once, at the end.
+template <Rounding rounding>
+IMKERNELS_INLINE Lanes<std::uint8_t> bytes_of_four(const Lanes<float>* sums) {
+    const auto numbers = [&](int v) IMKERNELS_INLINE_LAMBDA {
+        const Lanes<float> inside = in_range<std::uint8_t>(sums[v]);
+        return rounding == Rounding::toward_zero ? __builtin_ia32_cvttps2dq256(inside)
+                                                 : __builtin_ia32_cvtps2dq256(inside);
+    };
+    const auto bytes = __builtin_ia32_packuswb256(__builtin_ia32_packssdw256(numbers(0), numbers(1)),
+                                                  __builtin_ia32_packssdw256(numbers(2), numbers(3)));
+    const auto fours = reinterpret_cast<Lanes<std::int32_t>>(bytes);
+    return reinterpret_cast<Lanes<std::uint8_t>>(
+        ordered<[](index lane) { return lane / 2 + lane % 2 * 4; }, std::int32_t>(fours, fours));
+}
+#else
+inline constexpr bool has_bytes_of_four = false;
+template <Rounding rounding>
+Lanes<std::uint8_t> bytes_of_four(const Lanes<float>* sums);
+#endif
 
 /// Stores the low half of every lane.
 template <class Wide, class To>
@@ -50,6 +78,11 @@ IMKERNELS_INLINE void store_results(const Lanes<Work> (&sums)[vectors], To* targ
     if constexpr (std::is_same_v<To, Result>) {
         for (int v = 0; v < vectors; ++v) {
             store_lanes(target + v * lanes, __builtin_convertvector(sums[v], Lanes<To>));
+        }
+    } else if constexpr (has_bytes_of_four && std::is_same_v<Work, float> && std::is_same_v<To, std::uint8_t> &&
+                         vectors % 4 == 0) {
+        for (int v = 0; v < vectors; v += 4) {
+            store_lanes(target + v * lanes, bytes_of_four<rounding>(sums + v));
         }
     } else if constexpr (std::is_same_v<Work, float>) {
         for (int v = 0; v < vectors; v += 2) {

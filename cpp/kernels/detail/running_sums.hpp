@@ -47,27 +47,72 @@ IMKERNELS_INLINE Lanes<Sum> sum_channels(const Column* columns, index count) {
     return load_lanes(totals);
 }
 
+/// Lanes of channels, in blocks that are added up within themselves first.
+template <index channels, index lanes>
+struct LaneBlocks {
+    /// AVX2 has registers of two halves, and takes long to move a lane from one to the other.
+    static constexpr index size = vector_bytes == 32 && lanes / 2 % channels == 0 ? lanes / 2 : lanes;
+
+    static constexpr index end_of_own(index lane) {
+        return lane / size * size + size - channels + lane % size % channels;
+    }
+    static constexpr index in_the_other(index lane) { return (lane + size) % lanes; }
+    /// Of two vectors, the second of which is put into the lower block.
+    static constexpr index in_the_lower(index lane) { return lane < size ? lanes + lane : lane - size; }
+};
+
+/// Adds up lanes of channels from one vector to the next.
+template <index channels, class Sum>
+class LaneTotals {
+public:
+    /// `before[i]` is the total of channel i % channels.
+    explicit LaneTotals(Lanes<Sum> before) : before_(before) {}
+
+    /// Lane i of the result is the total of its channel up to lane i.
+    IMKERNELS_INLINE Lanes<Sum> up_to(Lanes<Sum> terms) {
+        const Lanes<Sum> sums = doubled(terms);
+        const Lanes<Sum> ends = ordered<Blocks::end_of_own, Sum>(sums, sums);
+        Lanes<Sum> totals = sums + before_;
+        if constexpr (Blocks::size < lanes) {
+            totals += ordered<Blocks::in_the_lower, Sum>(ends, Lanes<Sum>{});
+            before_ += ends + ordered<Blocks::in_the_other, Sum>(ends, ends);
+        } else if constexpr (lanes % channels == 0) {
+            before_ += ends;
+        } else {  // the next vector begins with another channel
+            before_ = ordered<Blocks::end_of_own, Sum>(totals, totals);
+        }
+        return totals;
+    }
+
+private:
+    static constexpr index lanes = lane_count<Sum>;
+    static_assert(lanes <= 16);  // four doublings
+    using Blocks = LaneBlocks<channels, lanes>;
+
+    /// Each lane with all those of its channel below it in its block.
+    static IMKERNELS_INLINE Lanes<Sum> doubled(Lanes<Sum> sums) {
+        constexpr index size = Blocks::size;
+        [&]<std::size_t... doubling>(std::index_sequence<doubling...>) IMKERNELS_INLINE_LAMBDA {
+            ((channels << doubling < size ? sums += moved_up<Sum, std::min(channels << doubling, size), size>(sums)
+                                          : sums),
+             ...);
+        }(std::make_index_sequence<4>());
+        return sums;
+    }
+
+    Lanes<Sum> before_;
+};
+
 /// sums[x] = the sum of the window that begins with column x, for all of `count` windows and up to a vector behind.
 template <index channels, class Sum, class Column>
 void sum_windows(const Column* __restrict columns, index count, index size, Sum* __restrict sums) {
     constexpr index lanes = lane_count<Sum>;
-    static_assert(lanes <= 16);  // four doublings
     const Column* const enters = columns + (size - 1) * channels;
-    Lanes<Sum> before = sum_channels<channels, Sum>(columns, size - 1);
-    const auto add_up = [&](index x, Lanes<Sum> sum) IMKERNELS_INLINE_LAMBDA {
-        [&]<std::size_t... doubling>(std::index_sequence<doubling...>) IMKERNELS_INLINE_LAMBDA {
-            ((channels << doubling < lanes ? sum += moved_up<Sum, std::min(channels << doubling, lanes)>(sum) : sum),
-             ...);
-        }(std::make_index_sequence<4>());
-        store_lanes(sums + x, sum + before);
-        const auto last = [&](Lanes<Sum> all)
-                              IMKERNELS_INLINE_LAMBDA { return repeated<Sum, lanes - channels, channels>(all); };
-        before = lanes % channels == 0 ? before + last(sum) : last(before + sum);
-    };
-    const Lanes<Sum> first = load_widened<Sum>(columns);
-    add_up(0, load_widened<Sum>(enters) - moved_up<Sum, channels>(first));  // in front of the first column is nothing
+    LaneTotals<channels, Sum> totals(sum_channels<channels, Sum>(columns, size - 1));
+    const Lanes<Sum> first = load_widened<Sum>(columns);  // in front of the first column is nothing
+    store_lanes(sums, totals.up_to(load_widened<Sum>(enters) - moved_up<Sum, channels>(first)));
     for (index x = lanes; x < count; x += lanes) {
-        add_up(x, load_widened<Sum>(enters + x) - load_widened<Sum>(columns + x - channels));
+        store_lanes(sums + x, totals.up_to(load_widened<Sum>(enters + x) - load_widened<Sum>(columns + x - channels)));
     }
 }
 
