@@ -98,6 +98,7 @@ ISA_WORDS = (
     r"|\b_?_?m(?:128|256|512)[id]?\b|\b_mm\w*|\bv(?:ld|st)1q?_\w+|__builtin_ia32\w*|\btarget(?:_clones)?\s*\(\s*\""
     r"|-march|\b__(?:SSE|AVX|ARM|x86_64|aarch64)\w*"
 )
+ISA_INSTRUCTIONS = "movntdq|sfence|pmov[sz]x|cvtps2pd|cvtt?ps2dq|packssdw|packuswb|pmulhuw|maxps|minps"
 
 
 def isa_words(path, text):
@@ -106,13 +107,9 @@ def isa_words(path, text):
     if room == "cpu":
         return []  # it is there to name them
     words = [word[0] for word in re.finditer(ISA_WORDS, without_comments(text), re.IGNORECASE)]
-    if room == "simd":  # for the width of a register, stores past the caches, loads that widen, and halves of products
+    if room == "simd":  # for the width of a register, and for instructions that compilers do not find
         words = [word for word in words if word.strip("_") not in ("AVX512F", "AVX2", "AVX", "SSE2")]
-        words = [
-            word
-            for word in words
-            if not re.fullmatch(r"__builtin_ia32_(movntdq\d*|sfence|pmov[sz]x\w+|cvtps2pd\w+|pmulhuw\w+)", word)
-        ]
+        words = [word for word in words if not re.fullmatch(rf"__builtin_ia32_({ISA_INSTRUCTIONS})\w*", word)]
     return words
 
 

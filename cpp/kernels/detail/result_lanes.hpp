@@ -6,6 +6,7 @@
 
 #include "core/sum_ending.hpp"
 #include "simd/lanes.hpp"
+#include "simd/packed_bytes.hpp"
 
 namespace imkernels::detail {
 
@@ -37,30 +38,6 @@ IMKERNELS_INLINE auto in_low_bits(Lanes<float> sums) {
     }
 }
 
-#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(__clang__)
-inline constexpr bool has_bytes_of_four = true;
-
-/// Four vectors, saturated and rounded. What packs numbers does so in each half of a register: the halves are put in
-/// order once, at the end.
-template <Rounding rounding>
-IMKERNELS_INLINE Lanes<std::uint8_t> bytes_of_four(const Lanes<float>* sums) {
-    const auto numbers = [&](int v) IMKERNELS_INLINE_LAMBDA {
-        const Lanes<float> inside = in_range<std::uint8_t>(sums[v]);
-        return rounding == Rounding::toward_zero ? __builtin_ia32_cvttps2dq256(inside)
-                                                 : __builtin_ia32_cvtps2dq256(inside);
-    };
-    const auto bytes = __builtin_ia32_packuswb256(__builtin_ia32_packssdw256(numbers(0), numbers(1)),
-                                                  __builtin_ia32_packssdw256(numbers(2), numbers(3)));
-    const auto fours = reinterpret_cast<Lanes<std::int32_t>>(bytes);
-    return reinterpret_cast<Lanes<std::uint8_t>>(
-        ordered<[](index lane) { return lane / 2 + lane % 2 * 4; }, std::int32_t>(fours, fours));
-}
-#else
-inline constexpr bool has_bytes_of_four = false;
-template <Rounding rounding>
-Lanes<std::uint8_t> bytes_of_four(const Lanes<float>* sums);
-#endif
-
 /// Stores the low half of every lane.
 template <class Wide, class To>
 IMKERNELS_INLINE void store_low_halves(Lanes<Wide> lanes, To* target) {
@@ -79,10 +56,12 @@ IMKERNELS_INLINE void store_results(const Lanes<Work> (&sums)[vectors], To* targ
         for (int v = 0; v < vectors; ++v) {
             store_lanes(target + v * lanes, __builtin_convertvector(sums[v], Lanes<To>));
         }
-    } else if constexpr (has_bytes_of_four && std::is_same_v<Work, float> && std::is_same_v<To, std::uint8_t> &&
+    } else if constexpr (has_packed_bytes && std::is_same_v<Work, float> && std::is_same_v<To, std::uint8_t> &&
                          vectors % 4 == 0) {
         for (int v = 0; v < vectors; v += 4) {
-            store_lanes(target + v * lanes, bytes_of_four<rounding>(sums + v));
+            const auto inside = [&](int i) IMKERNELS_INLINE_LAMBDA { return in_range<To>(sums[v + i]); };
+            store_lanes(target + v * lanes,
+                        packed_bytes<rounding == Rounding::toward_zero>(inside(0), inside(1), inside(2), inside(3)));
         }
     } else if constexpr (std::is_same_v<Work, float>) {
         for (int v = 0; v < vectors; v += 2) {
